@@ -1,0 +1,31 @@
+"""Expectation-maximisation, fast and in bounded memory, with scikit-learn's interface.
+
+Importing fastem is cheap: a public name brings in its module, and with it NumPy and Numba, when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastem.gaussian_mixture import GaussianMixture
+    from fastem.persistence import load, save
+
+__version__ = "0.1.0"
+
+__all__ = ["GaussianMixture", "__version__", "load", "save"]
+
+# The estimators and the modules they live in; also the only classes that a model file may name.
+ESTIMATORS = {"GaussianMixture": "fastem.gaussian_mixture"}
+
+_MODULES = {**ESTIMATORS, "load": "fastem.persistence", "save": "fastem.persistence"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,328 @@
+"""What a covariance matrix may look like: full, tied, diagonal or spherical.
+
+One class a structure, the same methods in each; `STRUCTURES` finds it by its name. Throughout, a *whitener* is the
+inverse lower Cholesky factor L of a covariance, Sigma^-1 = L^T L; scikit-learn's `precisions_cholesky_` is L^T.
+
+Shapes of covariances and whiteners: full (K, D, D), tied (D, D), diag (K, D), spherical (K,).
+"""
+
+from abc import ABC, abstractmethod
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.linalg.lapack import dtrtri
+
+from fastem.kernels import diag, full, spherical, tied
+
+EPSILON = np.finfo(np.float64).eps
+
+
+class Moments(NamedTuple):
+    """Sufficient statistics of a Gaussian mixture about the means that the responsibilities were taken with.
+
+    Attributes
+    ----------
+    counts : ndarray of shape (K,)
+        Sums of weighted responsibilities.
+    first : ndarray of shape (K, D)
+        Sums of r (x - mean).
+    second : ndarray
+        Full: sums of r (x - mean)(x - mean)^T (K, D, D); diag: their diagonals (K, D); spherical: their traces (K,);
+        tied: the total scatter of all rows about their mean (D, D).
+    """
+
+    counts: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+
+
+class Scatter(NamedTuple):
+    """The total scatter of the data about a centre near their mean: tied covariances need it once."""
+
+    centre: np.ndarray
+    matrix: np.ndarray
+    weight: float
+
+
+class CovarianceStructure(ABC):
+    """The formulas in which the structures differ."""
+
+    name: str
+    kernel: ModuleType
+    shared: bool = False  # one covariance for all components
+
+    @abstractmethod
+    def kernel_parameters(self, origin, log_weights, means, whiteners, scatter: Scatter | None) -> Any:
+        """What the kernel reads; rows are moved to `origin` (D,) on loading."""
+
+    @abstractmethod
+    def moments(self, sums, origin, means, scatter: Scatter | None) -> tuple[Moments, Scatter | None]:
+        """Moments about `means` from what the kernel added up, and the scatter for the next pass."""
+
+    @abstractmethod
+    def scatter_about(self, deviations: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """The second moment of weighted rows (n, D) that are deviations already: one entry of `Moments.second`."""
+
+    @abstractmethod
+    def shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
+        """Shape of the covariances."""
+
+    @abstractmethod
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        """Free parameters of the covariances."""
+
+    @abstractmethod
+    def estimate(self, moments: Moments, counts: np.ndarray, shifts: np.ndarray, centred: np.ndarray) -> np.ndarray:
+        """Maximum-likelihood covariances.
+
+        `counts` (K,) are positive, `shifts` (K, D) lead from the old means to the new ones, `centred` (K, D) are the new
+        means about the mean of the mixture.
+        """
+
+    @abstractmethod
+    def whiten(self, covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Whiteners, and which covariances (K,) or the one (1,) are singular to working precision."""
+
+    @abstractmethod
+    def variances(self, covariances: np.ndarray, n_components: int, n_features: int) -> np.ndarray:
+        """Variances of the features, (K, D)."""
+
+    @abstractmethod
+    def widen(self, covariances: np.ndarray, which: np.ndarray, variances: np.ndarray) -> np.ndarray:
+        """Add `variances` (D,) to the diagonals of the covariances that the mask `which` selects."""
+
+    @abstractmethod
+    def precision_eigenvalues(self, whiteners: np.ndarray) -> np.ndarray:
+        """Eigenvalues of the precisions, (K or 1, D); spherical ones D times."""
+
+    @abstractmethod
+    def expand(self, whiteners: np.ndarray, n_components: int, n_features: int) -> np.ndarray:
+        """Whiteners as matrices, (K, D, D)."""
+
+    def mask(self, n_components: int, value: bool) -> np.ndarray:
+        """One entry a covariance."""
+        return np.full(1 if self.shared else n_components, value)
+
+    def precisions(self, whiteners: np.ndarray) -> np.ndarray:
+        """Inverse covariances."""
+        return whiteners**2
+
+    def covariances(self, whiteners: np.ndarray) -> np.ndarray:
+        """Covariances from their whiteners."""
+        return whiteners**-2.0
+
+    def whiteners_of_precisions(self, precisions: np.ndarray) -> np.ndarray:
+        """Whiteners from inverse covariances; raises LinAlgError if one is not positive-definite."""
+        return np.sqrt(precisions)
+
+    def cholesky(self, whiteners: np.ndarray) -> np.ndarray:
+        """scikit-learn's `precisions_cholesky_` from whiteners, and back."""
+        return whiteners
+
+
+def _invert_triangles(lower: np.ndarray) -> np.ndarray:
+    """Inverses of lower triangular matrices (K, D, D), exact zeros above the diagonal."""
+    return np.stack([dtrtri(matrix.T, lower=0)[0].T for matrix in lower])
+
+
+class _Matrices(CovarianceStructure):
+    """What full and tied covariances have in common: matrices (..., D, D)."""
+
+    def whiten(self, covariances):
+        matrices = covariances.reshape(-1, *covariances.shape[-2:])
+        n_features = matrices.shape[-1]
+        scales = np.sqrt(np.maximum(np.diagonal(matrices, axis1=1, axis2=2), 0.0))
+        singular = ~(scales > 0).all(axis=1)
+        scales[singular] = 1.0
+        # The factor of the correlations: its squared pivots are what a feature keeps for itself, free of all scales.
+        correlations = matrices / (scales[:, :, None] * scales[:, None, :])
+        factors = np.tile(np.eye(n_features), (len(matrices), 1, 1))
+        try:
+            factors[~singular] = np.linalg.cholesky(correlations[~singular])
+        except np.linalg.LinAlgError:
+            for k in np.flatnonzero(~singular):
+                try:
+                    factors[k] = np.linalg.cholesky(correlations[k])
+                except np.linalg.LinAlgError:
+                    singular[k] = True
+        pivots = np.diagonal(factors, axis1=1, axis2=2) ** 2
+        singular |= pivots.min(axis=1) < 64 * EPSILON * n_features
+        factors[singular] = np.eye(n_features)
+        whiteners = _invert_triangles(factors) / scales[:, None, :]
+        return whiteners.reshape(covariances.shape), singular
+
+    def scatter_about(self, deviations, weights):
+        return (deviations * weights[:, None]).T @ deviations
+
+    def precisions(self, whiteners):
+        return whiteners.swapaxes(-1, -2) @ whiteners
+
+    def covariances(self, whiteners):
+        factors = _invert_triangles(whiteners.reshape(-1, *whiteners.shape[-2:])).reshape(whiteners.shape)
+        return factors @ factors.swapaxes(-1, -2)
+
+    def whiteners_of_precisions(self, precisions):
+        # Sigma^-1 = L^T L with L lower: the ordinary factor of the matrix turned upside down, turned back.
+        return np.linalg.cholesky(precisions[..., ::-1, ::-1])[..., ::-1, ::-1].swapaxes(-1, -2).copy()
+
+    def cholesky(self, whiteners):
+        return whiteners.swapaxes(-1, -2)
+
+    def precision_eigenvalues(self, whiteners):
+        return np.linalg.eigvalsh(self.precisions(whiteners)).reshape(-1, whiteners.shape[-1])
+
+    def widen(self, covariances, which, variances):
+        widened = covariances.copy()
+        matrices = widened.reshape(-1, *covariances.shape[-2:])
+        diagonal = np.arange(variances.size)
+        matrices[:, diagonal, diagonal] += np.where(which[:, None], variances, 0.0)
+        return widened
+
+
+class Full(_Matrices):
+    """One matrix a component."""
+
+    name, kernel = "full", full
+
+    def kernel_parameters(self, origin, log_weights, means, whiteners, scatter):
+        return full.FullParameters.of(origin, log_weights, means, whiteners)
+
+    def moments(self, sums, origin, means, scatter):
+        return Moments(*full.unpack(sums, *means.shape)), None
+
+    def shape(self, n_components, n_features):
+        return n_components, n_features, n_features
+
+    def n_parameters(self, n_components, n_features):
+        return n_components * n_features * (n_features + 1) // 2
+
+    def estimate(self, moments, counts, shifts, centred):
+        return moments.second / counts[:, None, None] - shifts[:, :, None] * shifts[:, None, :]
+
+    def variances(self, covariances, n_components, n_features):
+        return np.diagonal(covariances, axis1=1, axis2=2)
+
+    def expand(self, whiteners, n_components, n_features):
+        return whiteners
+
+
+class Tied(_Matrices):
+    """One matrix for all components."""
+
+    name, kernel, shared = "tied", tied, True
+
+    def kernel_parameters(self, origin, log_weights, means, whiteners, scatter):
+        return tied.TiedParameters.of(origin, log_weights, means, whiteners, with_scatter=scatter is None)
+
+    def moments(self, sums, origin, means, scatter):
+        counts, first, total = tied.unpack(sums, *means.shape)
+        weight = counts.sum()
+        scatter = scatter or Scatter(origin, total, weight)
+        offset = origin + first.sum(axis=0) / weight - scatter.centre
+        second = scatter.matrix - scatter.weight * np.outer(offset, offset)
+        # A scatter that was taken far from the mean has lost digits: take it again in the next pass.
+        far = (offset**2 > 0.99 * np.diagonal(scatter.matrix) / scatter.weight).any()
+        return Moments(counts, first - counts[:, None] * (means - origin), second), None if far else scatter
+
+    def shape(self, n_components, n_features):
+        return n_features, n_features
+
+    def n_parameters(self, n_components, n_features):
+        return n_features * (n_features + 1) // 2
+
+    def estimate(self, moments, counts, shifts, centred):
+        between = np.einsum("k,ki,kj->ij", moments.counts, centred, centred)
+        return (moments.second - between) / moments.counts.sum()
+
+    def variances(self, covariances, n_components, n_features):
+        return np.broadcast_to(np.diagonal(covariances), (n_components, n_features))
+
+    def expand(self, whiteners, n_components, n_features):
+        return np.broadcast_to(whiteners, (n_components, n_features, n_features))
+
+
+class Diag(CovarianceStructure):
+    """One variance a component and feature."""
+
+    name, kernel = "diag", diag
+
+    def kernel_parameters(self, origin, log_weights, means, whiteners, scatter):
+        return diag.DiagParameters.of(origin, log_weights, means, whiteners)
+
+    def moments(self, sums, origin, means, scatter):
+        return Moments(*diag.unpack(sums, *means.shape)), None
+
+    def scatter_about(self, deviations, weights):
+        return weights @ deviations**2
+
+    def shape(self, n_components, n_features):
+        return n_components, n_features
+
+    def n_parameters(self, n_components, n_features):
+        return n_components * n_features
+
+    def estimate(self, moments, counts, shifts, centred):
+        raw = moments.second / counts[:, None]
+        return np.where(raw - shifts**2 > 8 * EPSILON * raw, raw - shifts**2, 0.0)  # what is left is rounding
+
+    def whiten(self, covariances):
+        singular = ~(covariances > 0).all(axis=1)
+        return 1.0 / np.sqrt(np.where(singular[:, None], 1.0, covariances)), singular
+
+    def variances(self, covariances, n_components, n_features):
+        return covariances
+
+    def widen(self, covariances, which, variances):
+        return covariances + np.where(which[:, None], variances, 0.0)
+
+    def precision_eigenvalues(self, whiteners):
+        return whiteners**2
+
+    def expand(self, whiteners, n_components, n_features):
+        return whiteners[:, :, None] * np.eye(n_features)
+
+
+class Spherical(CovarianceStructure):
+    """One variance a component."""
+
+    name, kernel = "spherical", spherical
+
+    def kernel_parameters(self, origin, log_weights, means, whiteners, scatter):
+        return spherical.SphericalParameters.of(origin, log_weights, means, whiteners)
+
+    def moments(self, sums, origin, means, scatter):
+        counts, first, second = spherical.unpack(sums, *means.shape)
+        return Moments(counts, first - counts[:, None] * (means - origin), second), None
+
+    def scatter_about(self, deviations, weights):
+        return weights @ (deviations**2).sum(axis=1)
+
+    def shape(self, n_components, n_features):
+        return (n_components,)
+
+    def n_parameters(self, n_components, n_features):
+        return n_components
+
+    def estimate(self, moments, counts, shifts, centred):
+        raw, moved = moments.second / counts, (shifts**2).sum(axis=1)
+        return np.where(raw - moved > 8 * EPSILON * raw, raw - moved, 0.0) / shifts.shape[1]
+
+    def whiten(self, covariances):
+        singular = ~(covariances > 0)
+        return 1.0 / np.sqrt(np.where(singular, 1.0, covariances)), singular
+
+    def variances(self, covariances, n_components, n_features):
+        return np.broadcast_to(covariances[:, None], (n_components, n_features))
+
+    def widen(self, covariances, which, variances):
+        return covariances + np.where(which, variances.mean(), 0.0)
+
+    def precision_eigenvalues(self, whiteners):
+        return whiteners[:, None] ** 2
+
+    def expand(self, whiteners, n_components, n_features):
+        return whiteners[:, None, None] * np.eye(n_features)
+
+
+STRUCTURES: dict[str, CovarianceStructure] = {s.name: s for s in (Full(), Tied(), Diag(), Spherical())}

@@ -1,0 +1,205 @@
+"""A Gaussian mixture as the engine sees it: parameters, E-step, M-step."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from fastem.families.covariances import EPSILON, CovarianceStructure, Moments, Scatter
+from fastem.kernels import passes
+from fastem.kernels.streams import Accumulation, score_block
+
+EMPTY = 1e-13  # share of the rows below which a component has no row to itself: its sums are rounding
+FLOOR = 1e-6  # variance given to a collapsed component, as a share of the variance of the data
+
+
+class Statistics(NamedTuple):
+    """What one pass over the rows leaves: the log-likelihood of the parameters that made it, and moments."""
+
+    log_likelihood: float
+    moments: Moments
+    scatter: Scatter | None = None
+
+    @property
+    def weight(self) -> float:
+        return float(self.moments.counts.sum())
+
+    @property
+    def lower_bound(self) -> float:
+        """Mean log-likelihood per unit weight: after an exact E-step the bound touches the likelihood."""
+        return self.log_likelihood / self.weight
+
+
+@dataclass(frozen=True)
+class GaussianMixtureModel:
+    """The parameters theta of sum_k w_k N(x | mu_k, Sigma_k); immutable, an M-step returns a new one.
+
+    Attributes
+    ----------
+    structure : CovarianceStructure
+    weights : ndarray of shape (K,)
+        A retired component has weight zero.
+    means : ndarray of shape (K, D)
+    covariances, whiteners : ndarray
+        See `fastem.families.covariances`.
+    reg_covar : float
+        Added to the variances in every M-step, as in scikit-learn.
+    scatter : Scatter or None
+        Known after the first pass of a tied mixture.
+    repairs : tuple of int or None
+        The components whose singular covariance the last M-step had to widen; None stands for the tied covariance.
+    """
+
+    structure: CovarianceStructure
+    weights: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+    whiteners: np.ndarray
+    reg_covar: float = 0.0
+    scatter: Scatter | None = None
+    repairs: tuple[int | None, ...] = ()
+
+    @property
+    def n_components(self) -> int:
+        return len(self.weights)
+
+    @property
+    def n_features(self) -> int:
+        return self.means.shape[1]
+
+    @property
+    def n_parameters(self) -> int:
+        """Free parameters: weights, means, covariances."""
+        free = self.structure.n_parameters(self.n_components, self.n_features)
+        return free + self.n_components * self.n_features + self.n_components - 1
+
+    @cached_property
+    def origin(self) -> np.ndarray:
+        """The mean of the mixture, which after an M-step is that of the data: rows are moved here to be computed with."""
+        return self.weights @ self.means
+
+    @cached_property
+    def kernel_parameters(self):
+        """What the compiled passes read."""
+        with np.errstate(divide="ignore"):
+            log_weights = np.log(self.weights)
+        return self.structure.kernel_parameters(self.origin, log_weights, self.means, self.whiteners, self.scatter)
+
+    # E-step -----------------------------------------------------------------------------------------------------------
+
+    def e_step(self, blocks: Iterable) -> Statistics:
+        """One fused pass: responsibilities and their sufficient statistics, nothing kept of the rows."""
+        sums = Accumulation(self.structure.kernel, self.kernel_parameters).consume(blocks)
+        log_likelihood = float(sums[0] + sums[1])
+        moments, scatter = self.structure.moments(sums[passes.HEADER :], self.origin, self.means, self.scatter)
+        return Statistics(log_likelihood, moments, scatter)
+
+    def log_likelihood(self, blocks: Iterable) -> tuple[float, float]:
+        """Sum of w log p(x) over the rows, and the sum of the weights w; half the work of an E-step."""
+        sums = Accumulation(self.structure.kernel, self.kernel_parameters, with_moments=False).consume(blocks)
+        return float(sums[0] + sums[1]), float(sums[2])
+
+    def score(
+        self,
+        rows: np.ndarray,
+        log_density: np.ndarray | None = None,
+        labels: np.ndarray | None = None,
+        responsibilities: np.ndarray | None = None,
+    ) -> None:
+        """Write log p(x) (n,), the most probable component (n,), responsibilities (n, K): whichever is given."""
+        outputs = {"log_density": log_density, "labels": labels, "responsibilities": responsibilities}
+        score_block(self.structure.kernel, self.kernel_parameters, rows, **outputs)
+
+    def sample(self, n_samples: int, random_state: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+        """Rows (n, D) and their components (n,), component after component."""
+        labels = np.repeat(np.arange(self.n_components), random_state.multinomial(n_samples, self.weights))
+        rows = random_state.standard_normal((n_samples, self.n_features))
+        for k, whitener in enumerate(self.structure.expand(self.whiteners, *self.means.shape)):
+            mine = labels == k
+            rows[mine] = self.means[k] + solve_triangular(whitener, rows[mine].T, lower=True).T
+        return rows, labels
+
+    # M-step -----------------------------------------------------------------------------------------------------------
+
+    def m_step(self, statistics: Statistics) -> "GaussianMixtureModel":
+        """The parameters that maximise the expected complete log-likelihood, then `reg_covar`.
+
+        mu_k = mu_k' + M_k / N_k, Sigma_k = S_k / N_k - (M_k / N_k)(M_k / N_k)^T with the moments about the old mean mu_k'.
+        A component without rows keeps its place with weight zero; a singular covariance is widened to FLOOR times the
+        variances of the data.
+
+        Raises
+        ------
+        ValueError
+            If nothing can be widened: a feature is constant and `reg_covar` is zero.
+        """
+        moments, structure, total = statistics.moments, self.structure, statistics.weight
+        empty = moments.counts <= EMPTY * total
+        counts = np.where(empty, 1.0, moments.counts)
+        shifts = np.where(empty[:, None], 0.0, moments.first / counts[:, None])
+        means = self.means + shifts
+        weights = np.where(empty, 0.0, moments.counts / total)
+        weights = weights / weights.sum()
+        centred = means - weights @ means
+        raw = structure.estimate(moments, counts, shifts, centred)
+        covariances = structure.widen(raw, structure.mask(len(means), True), np.full(self.n_features, self.reg_covar))
+        if not structure.shared:
+            covariances[empty] = self.covariances[empty]
+        whiteners, singular = structure.whiten(covariances)
+        repairs: list[int | None] = []
+        if singular.any():
+            variances = weights @ (structure.variances(raw, *means.shape) + centred**2)
+            covariances = self._widened(covariances, singular, variances)
+            whiteners, _ = structure.whiten(covariances)
+            repairs = [None] if structure.shared else [int(k) for k in np.flatnonzero(singular)]
+        return replace(
+            self,
+            weights=weights,
+            means=means,
+            covariances=covariances,
+            whiteners=whiteners,
+            scatter=statistics.scatter,
+            repairs=tuple(repairs),
+        )
+
+    def _widened(self, covariances: np.ndarray, singular: np.ndarray, variances: np.ndarray) -> np.ndarray:
+        constant = variances <= (8 * EPSILON * np.abs(self.means).max(axis=0)) ** 2
+        if constant.any() and (self.structure.name != "spherical" or constant.all()):
+            columns = ", ".join(map(str, np.flatnonzero(constant)))
+            raise ValueError(
+                f"The likelihood is unbounded: feature {columns} is constant and reg_covar={self.reg_covar:g} gives it no "
+                "variance. Set reg_covar to a positive number of the order of a negligible variance, or drop the feature."
+            )
+        return self.structure.widen(covariances, singular, FLOOR * variances)
+
+    # diagnostics ------------------------------------------------------------------------------------------------------
+
+    @property
+    def bound_slack(self) -> float:
+        """How far adding `reg_covar` can take the mean log-likelihood below its last value, in nats.
+
+        Sigma + eps I falls short of the maximum of the expected log-likelihood by
+        sum_k w_k / 2 sum_j (-log(1 - eps l_kj) - eps l_kj) over the eigenvalues l_kj of its inverse. After a repair
+        nothing is promised.
+        """
+        if self.repairs:
+            return np.inf
+        if not self.reg_covar:
+            return 0.0
+        share = self.reg_covar * self.structure.precision_eigenvalues(self.whiteners)
+        share = np.minimum(share, 1.0)
+        with np.errstate(divide="ignore"):
+            loss = (-np.log1p(-share) - share).mean(axis=1) * self.n_features
+        weights = self.weights if len(loss) == self.n_components else np.ones(1)
+        return float(0.5 * (weights[weights > 0] @ loss[weights > 0]))
+
+    def supported_by_regularisation(self) -> np.ndarray:
+        """Which covariances would be singular without `reg_covar`, mask of shape (K,) or (1,) if tied."""
+        if not self.reg_covar:
+            return self.structure.mask(self.n_components, False)
+        greatest = self.structure.precision_eigenvalues(self.whiteners).max(axis=1)
+        mask = self.reg_covar * greatest > 0.999
+        return mask & (self.weights > 0) if len(mask) == self.n_components else mask

@@ -1,0 +1,162 @@
+"""Register-blocked loops shared by the families that need no matrix per component.
+
+Everything a component and a row have in common is a product or a square of two numbers; four components (or features)
+by four vectors of rows are kept in registers, so that each load serves four fused multiply-adds.
+"""
+
+from collections.abc import Callable, Iterable
+
+from llvmlite import ir
+
+from fastem.kernels.simd import BLOCK_VECTORS, PANEL, PANEL_VECTORS, WIDTH, Vectors, vectorised
+
+BLOCK = 4  # components, and features, of a register block
+Cell = tuple[int, int]
+
+
+def register_groups(cells: Iterable[Cell]) -> list[list[Cell]]:
+    """Split the cells of a block of accumulators into what the registers of this machine hold at once."""
+    cells = list(cells)
+    if BLOCK_VECTORS == PANEL_VECTORS:
+        return [cells]
+    groups: dict[Cell, list[Cell]] = {}
+    for r, c in cells:
+        groups.setdefault((r // 2, c // 2), []).append((r, c))
+    return list(groups.values())
+
+
+def add_sums(v: Vectors, totals: list[ir.Value], target: ir.Value) -> None:
+    """target[n] += sum over the lanes of totals[n]."""
+    for n, packed in enumerate(v.sums(totals)):
+        v.store(v.add(v.load(target, n * WIDTH), packed), target, n * WIDTH)
+
+
+def score_by_squares(
+    v: Vectors,
+    panels: ir.Value,
+    n_panels: ir.Value,
+    n_features: ir.Value,
+    n_components: ir.Value,
+    scores: ir.Value,
+    top: ir.Value,
+    deviation: Callable[[ir.Value, ir.Value], Callable[[ir.Value], ir.Value]],
+    score: Callable[[ir.Value, ir.Value, ir.Value], ir.Value],
+) -> None:
+    """scores = score(k, sum over j of deviation(k, j)(x_j)^2, where it goes) and the running maximum of the scores."""
+    b = v.builder
+
+    def rows_block(offset, rows):
+        x = v.at(panels, offset)
+        panel, within = b.sdiv(rows, v.index(PANEL)), b.srem(rows, v.index(PANEL))
+        first_score = b.add(b.mul(b.mul(panel, n_components), v.index(PANEL)), within)
+
+        def components(first, count):
+            ks = [b.add(first, v.index(r)) for r in range(count)]
+
+            def feature(j, *squares):
+                vectors = v.load_all(v.at(x, b.mul(j, v.index(PANEL))), BLOCK_VECTORS)
+                result = []
+                for r, k in enumerate(ks):
+                    deviate = deviation(k, j)
+                    for c, vector in enumerate(vectors):
+                        z = deviate(vector)
+                        result.append(v.fma(z, z, squares[r * BLOCK_VECTORS + c]))
+                return result
+
+            squares = v.loop(n_features, [v.constant(0.0)] * (count * BLOCK_VECTORS), feature)
+            for c in range(BLOCK_VECTORS):
+                greatest = v.load(v.at(top, rows), c * WIDTH)
+                for r, k in enumerate(ks):
+                    where = b.add(b.add(first_score, b.mul(k, v.index(PANEL))), v.index(c * WIDTH))
+                    h = score(k, squares[r * BLOCK_VECTORS + c], where)
+                    v.store(h, scores, where)
+                    greatest = v.maximum(greatest, h)
+                v.store(greatest, v.at(top, rows), c * WIDTH)
+
+        v.blocks(n_components, BLOCK, components)
+        return ()
+
+    v.panels(n_panels, n_features, (), rows_block)
+
+
+def first_moments_size(n_components: int, n_features: int) -> int:
+    return -(-n_components // BLOCK) * -(-n_features // BLOCK) * BLOCK * BLOCK
+
+
+@vectorised
+def first_moments(v, scores, n_panels, n_components, panels, n_features, target):
+    """target += sum r_k x_j over the rows of a tile; sixteen doubles for every four components by four features."""
+    b = v.builder
+    across = b.sdiv(b.add(n_features, v.index(BLOCK - 1)), v.index(BLOCK))
+
+    def components(k, rows):
+        left = v.at(scores, b.mul(k, v.index(PANEL)))
+        base = b.mul(b.mul(k, across), v.index(BLOCK))
+
+        def features(j, columns):
+            right = v.at(panels, b.mul(j, v.index(PANEL)))
+            sums = {}
+            for cells in register_groups((r, c) for r in range(rows) for c in range(columns)):
+
+                def panel(p, *totals, cells=cells):
+                    r_at = v.at(left, b.mul(b.mul(p, n_components), v.index(PANEL)))
+                    x_at = v.at(right, b.mul(b.mul(p, n_features), v.index(PANEL)))
+                    totals = list(totals)
+                    for vector in range(PANEL_VECTORS):
+                        r_of = {r: v.load(r_at, r * PANEL + vector * WIDTH) for r, _ in cells}
+                        x_of = {c: v.load(x_at, c * PANEL + vector * WIDTH) for _, c in cells}
+                        totals = [v.fma(r_of[r], x_of[c], t) for (r, c), t in zip(cells, totals, strict=True)]
+                    return totals
+
+                totals = v.loop(n_panels, [v.constant(0.0)] * len(cells), panel)
+                sums |= dict(zip(cells, totals, strict=True))
+            zero = v.constant(0.0)
+            block = [sums.get((r, c), zero) for r in range(rows) for c in range(BLOCK)]
+            add_sums(v, block, v.at(target, b.add(base, b.mul(j, v.index(BLOCK)))))
+
+        v.blocks(n_features, BLOCK, features)
+
+    v.blocks(n_components, BLOCK, components)
+
+
+def unpack_first_moments(packed, n_components: int, n_features: int):
+    """What `first_moments` added up, as (K, D)."""
+    down, across = -(-n_components // BLOCK), -(-n_features // BLOCK)
+    blocks = packed.reshape(down, across, BLOCK, BLOCK).swapaxes(1, 2)
+    return blocks.reshape(down * BLOCK, across * BLOCK)[:n_components, :n_features]
+
+
+def counts_size(n_components: int) -> int:
+    return -(-n_components // WIDTH) * WIDTH
+
+
+@vectorised
+def counts(v, scores, n_panels, n_components, target):
+    """target[k] += sum r_k over the rows of a tile."""
+    _component_sums(v, scores, n_panels, n_components, target, lambda total, r, _: v.add(total, r))
+
+
+@vectorised
+def weighted_sums(v, scores, n_panels, n_components, values, target):
+    """target[k] += sum r_k q_k over the rows of a tile, `values` q stored as the scores are."""
+    _component_sums(
+        v, scores, n_panels, n_components, target, lambda total, r, where: v.fma(r, v.load(values, where), total)
+    )
+
+
+def _component_sums(v, scores, n_panels, n_components, target, add) -> None:
+    b = v.builder
+
+    def components(k, count):
+        def panel(p, *totals):
+            at = b.mul(b.add(b.mul(p, n_components), k), v.index(PANEL))
+            totals = list(totals)
+            for c in range(PANEL_VECTORS):
+                for r in range(count):
+                    where = b.add(at, v.index(r * PANEL + c * WIDTH))
+                    totals[r] = add(totals[r], v.load(scores, where), where)
+            return totals
+
+        add_sums(v, v.loop(n_panels, [v.constant(0.0)] * count, panel), v.at(target, k))
+
+    v.blocks(n_components, WIDTH, components)

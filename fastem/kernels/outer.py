@@ -1,0 +1,78 @@
+"""Sums of outer products: the second moments of full covariances, and the total scatter for tied ones."""
+
+import numpy as np
+
+from fastem.kernels.blocks import add_sums, register_groups
+from fastem.kernels.simd import PANEL, WIDTH, vectorised
+
+BLOCK = 4  # rows, and columns, of a register block
+
+
+def outer_size(n_rows: int) -> int:
+    """Doubles that `outer_products` adds to."""
+    return _block_offset(-(-n_rows // BLOCK))
+
+
+def unpack_outer(packed: np.ndarray, n_rows: int) -> np.ndarray:
+    """What `outer_products` added up, (..., outer_size) into symmetric matrices (..., n_rows, n_rows)."""
+    result = np.empty((*packed.shape[:-1], n_rows, n_rows))
+    for i in range(0, n_rows, BLOCK):
+        rows, base = min(BLOCK, n_rows - i), _block_offset(i // BLOCK)
+        width = WIDTH if rows == 1 else BLOCK
+        for j in range(0, i, width):
+            columns = min(width, i - j)
+            start = base + (j if rows == 1 else j * BLOCK)
+            cells = packed[..., start : start + rows * columns].reshape(*packed.shape[:-1], rows, columns)
+            result[..., i : i + rows, j : j + columns] = cells
+            result[..., j : j + columns, i : i + rows] = cells.swapaxes(-1, -2)
+        for n, (r, c) in enumerate(_triangle(rows)):
+            result[..., i + r, i + c] = result[..., i + c, i + r] = packed[..., base + i * BLOCK + n]
+    return result
+
+
+def _block_offset(i: int) -> int:
+    """Where the cells of block row i start: sixteen cells a block, i + 1 blocks in block row i."""
+    return 8 * i * (i + 1)
+
+
+def _triangle(rows: int) -> list[tuple[int, int]]:
+    return [(r, c) for r in range(rows) for c in range(r + 1)]
+
+
+@vectorised
+def outer_products(v, deviations, n_panels, n_rows, statistics):
+    """statistics += lower triangle of sum e e^T over the rows of the tile, block by block."""
+    b = v.builder
+    stride = b.mul(n_rows, v.index(PANEL))
+
+    def products(i, j, cells, target):
+        """target[n] += sum e[i + r] e[j + c] for the n-th cell (r, c)."""
+        left, right = v.at(deviations, b.mul(i, v.index(PANEL))), v.at(deviations, b.mul(j, v.index(PANEL)))
+        sums = {}
+        for group in register_groups(cells):
+
+            def panel(p, *totals, group=group):
+                at, totals = b.mul(p, stride), list(totals)
+                for vector in range(0, PANEL, WIDTH):
+                    e_left = {r: v.load(v.at(left, at), r * PANEL + vector) for r, _ in group}
+                    e_right = {c: v.load(v.at(right, at), c * PANEL + vector) for _, c in group}
+                    for n, (r, c) in enumerate(group):
+                        totals[n] = v.fma(e_left[r], e_right[c], totals[n])
+                return totals
+
+            totals = v.loop(n_panels, [v.constant(0.0)] * len(group), panel)
+            sums |= dict(zip(group, totals, strict=True))
+        add_sums(v, [sums[cell] for cell in cells], target)
+
+    def block_row(i, rows):
+        base = v.at(statistics, b.sdiv(b.mul(i, b.add(i, v.index(BLOCK))), v.index(2)))  # _block_offset(i / 4)
+
+        def block(j, columns):
+            cells = [(r, c) for r in range(rows) for c in range(columns)]
+            products(i, j, cells, v.at(base, j if rows == 1 else b.mul(j, v.index(BLOCK))))
+
+        # A single row takes eight columns at a time: four chains of additions would wait for each other.
+        v.blocks(i, WIDTH if rows == 1 else BLOCK, block)
+        products(i, i, _triangle(rows), v.at(base, b.mul(i, v.index(BLOCK))))
+
+    v.blocks(n_rows, BLOCK, block_row)

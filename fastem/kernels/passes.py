@@ -1,0 +1,161 @@
+"""The passes over a block of rows: fused (responsibilities and statistics in one sweep) and scoring.
+
+Rows go to tiles by their global index and tiles to a fixed number of lanes in turn; each lane adds up its own
+statistics and the lanes are added in order. Neither the number of threads nor the way in which rows arrive changes a
+bit of the result.
+"""
+
+import numpy as np
+from numba import prange
+
+from fastem.kernels.compilation import jitted, parallel
+from fastem.kernels.simd import PANEL
+from fastem.kernels.tiles import load_tile, new_tile, normalise, square_responsibilities
+
+__all__ = [
+    "HEADER",
+    "accumulate",
+    "fused_pass",
+    "fused_pass_serial",
+    "log_joint",
+    "scoring_pass",
+    "scoring_pass_serial",
+    "square_responsibilities",
+]
+
+HEADER = 8  # doubles before the moments in a lane's statistics: log-likelihood, its compensation, weight, unused
+
+
+def log_joint(parameters, n_panels, tile):
+    """Half log w_k p(x | k) of the rows of a tile into `tile.scores`, its maximum into `tile.top`.
+
+    Chosen when compiling, by the type of `parameters`: see `numba.extending.overload` in the modules of the families.
+    """
+    raise NotImplementedError
+
+
+def accumulate(parameters, n_panels, tile, statistics):
+    """Add the moments of a tile, weighted with its responsibilities, to `statistics`. Chosen as `log_joint` is."""
+    raise NotImplementedError
+
+
+@jitted
+def _fused_lane(rows, weights, parameters, capacity, auxiliary, first_tile, with_moments, lane, statistics):
+    """One lane's share of a block that starts with global tile `first_tile`, added to the lane's statistics."""
+    n_lanes, n_features = statistics.shape[0], parameters.origin.size
+    tile = new_tile(capacity, n_features, parameters.constants.size, auxiliary)
+    total = statistics[lane]
+    n_tiles = (rows.count + capacity - 1) // capacity
+    for t in range((lane - first_tile) % n_lanes, n_tiles, n_lanes):
+        count = min(capacity, rows.count - t * capacity)
+        n_panels = load_tile(rows, t * capacity, count, weights, parameters.origin, tile)
+        log_joint(parameters, n_panels, tile)
+        normalise(
+            n_panels,
+            parameters.constants.size,
+            tile.scores,
+            tile.top,
+            tile.weights,
+            tile.root,
+            tile.log_density,
+            tile.totals,
+        )
+        _add_compensated(total, tile.totals[0])
+        total[2] += tile.totals[1]
+        if with_moments:
+            accumulate(parameters, n_panels, tile, total[HEADER:])
+
+
+@jitted
+def _add_compensated(total, value):
+    """Neumaier's sum in total[0] with its rounding errors in total[1]: the log-likelihood decides when to stop."""
+    new = total[0] + value
+    if abs(total[0]) >= abs(value):
+        total[1] += (total[0] - new) + value
+    else:
+        total[1] += (value - new) + total[0]
+    total[0] = new
+
+
+@jitted
+def fused_pass_serial(rows, weights, parameters, capacity, auxiliary, first_tile, with_moments, statistics):
+    """`fused_pass` in the calling thread."""
+    for lane in range(statistics.shape[0]):
+        _fused_lane(rows, weights, parameters, capacity, auxiliary, first_tile, with_moments, lane, statistics)
+
+
+@parallel
+def fused_pass(rows, weights, parameters, capacity, auxiliary, first_tile, with_moments, statistics):
+    """Add the statistics of a block to `statistics` (lanes, HEADER + K * size).
+
+    `weights` is (count,) or empty for ones; all tiles but the last of a pass are full. Without moments only the
+    log-likelihood and the sum of the weights are added.
+    """
+    for lane in prange(statistics.shape[0]):
+        _fused_lane(rows, weights, parameters, capacity, auxiliary, first_tile, with_moments, np.int64(lane), statistics)
+
+
+# scoring --------------------------------------------------------------------------------------------------------------
+
+
+@jitted
+def _score_lane(rows, parameters, capacity, auxiliary, lane, n_lanes, log_density, labels, responsibilities):
+    n_components = parameters.constants.size
+    tile = new_tile(capacity, parameters.origin.size, n_components, auxiliary)
+    n_tiles = (rows.count + capacity - 1) // capacity
+    for t in range(lane, n_tiles, n_lanes):
+        first = t * capacity
+        count = min(capacity, rows.count - first)
+        n_panels = load_tile(rows, first, count, np.empty(0), parameters.origin, tile)
+        log_joint(parameters, n_panels, tile)
+        if labels.size:
+            _write_labels(tile, n_panels, n_components, labels[first : first + count])
+        if log_density.size or responsibilities.size:
+            normalise(
+                n_panels,
+                n_components,
+                tile.scores,
+                tile.top,
+                tile.weights,
+                tile.root,
+                tile.log_density,
+                tile.totals,
+            )
+        if log_density.size:
+            for b in range(count):
+                log_density[first + b] = tile.log_density[b]
+        if responsibilities.size:
+            for b in range(count):
+                at = b // PANEL * n_components * PANEL + b % PANEL
+                for k in range(n_components):
+                    responsibilities[first + b, k] = (tile.scores[at + k * PANEL] * tile.root[b]) ** 2
+
+
+@jitted
+def _write_labels(tile, n_panels, n_components, labels):
+    """The first component that attains the maximum, as `argmax` would have it."""
+    for p in range(n_panels):
+        rows = range(p * PANEL, min((p + 1) * PANEL, labels.size))
+        for k in range(n_components - 1, -1, -1):
+            at = (p * n_components + k - p) * PANEL
+            for b in rows:
+                if tile.scores[at + b] == tile.top[b]:
+                    labels[b] = k
+
+
+@jitted
+def scoring_pass_serial(rows, parameters, capacity, auxiliary, log_density, labels, responsibilities):
+    """`scoring_pass` in the calling thread."""
+    _score_lane(rows, parameters, capacity, auxiliary, 0, 1, log_density, labels, responsibilities)
+
+
+@parallel
+def scoring_pass(rows, parameters, capacity, auxiliary, n_lanes, log_density, labels, responsibilities):
+    """Write log p(x) (count,), the most probable component (count,) and responsibilities (count, K).
+
+    Each of them may be empty: then it is not computed.
+    """
+    for lane in prange(n_lanes):
+        _score_lane(
+            rows, parameters, capacity, auxiliary, np.int64(lane), n_lanes, log_density, labels, responsibilities
+        )

@@ -1,0 +1,168 @@
+"""Blocks of rows into kernels: cutting into tiles, choosing threads, adding up the lanes.
+
+The results do not depend on how rows are cut into blocks: a block that ends inside a tile hands its last rows on to the
+next one.
+"""
+
+import os
+import threading
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
+
+import numba
+import numpy as np
+
+from fastem.kernels import passes
+from fastem.kernels.simd import PANEL
+from fastem.kernels.tiles import Rows
+
+MAX_LANES = 64
+LANE_MEMORY = 2**25  # bytes for the statistics of all lanes
+TILE_MEMORY = 2**19  # bytes for the scores of a tile: they stay in the second-level cache
+PARALLEL_WORK = 1_000_000  # rows * components * features from which a second thread gains more than it costs
+
+_one_parallel_pass = threading.Lock()  # some threading layers abort the process when two threads enter them at once
+_forked = False
+
+
+def _after_fork() -> None:
+    global _forked, _one_parallel_pass
+    _forked, _one_parallel_pass = True, threading.Lock()  # a forked OpenMP aborts when it is used
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def tile_rows(n_components: int, n_features: int) -> int:
+    """Rows of a tile: a function of the model alone, since the order of all sums depends on it."""
+    rows = 256 if n_features <= 8 else 128
+    while rows > PANEL and rows * n_components * 8 > TILE_MEMORY:
+        rows //= 2
+    return rows
+
+
+def lane_count(size: int) -> int:
+    """Lanes for statistics of `size` doubles: a power of two that the memory allows."""
+    lanes = MAX_LANES
+    while lanes > 4 and lanes * size * 8 > LANE_MEMORY:
+        lanes //= 2
+    return lanes
+
+
+class _Threads:
+    """Enter a pass with all threads if it is worth it and nobody else is inside one, else with the calling one."""
+
+    def __init__(self, work: int):
+        self.parallel = (
+            work >= PARALLEL_WORK
+            and not _forked
+            and numba.get_num_threads() > 1
+            and _one_parallel_pass.acquire(blocking=False)
+        )
+
+    def __enter__(self) -> bool:
+        return self.parallel
+
+    def __exit__(self, *_: object) -> None:
+        if self.parallel:
+            _one_parallel_pass.release()
+
+
+class Accumulation:
+    """The statistics of one pass: `add` blocks of rows in order, then take the `total`.
+
+    Parameters
+    ----------
+    kernel : module
+        A family's kernels: `statistics_size`, `auxiliary_size`.
+    parameters : NamedTuple
+        The family's parameters, whose type selects the kernel.
+    with_moments : bool
+        False for the log-likelihood alone.
+    """
+
+    def __init__(self, kernel: ModuleType, parameters: Any, *, with_moments: bool = True):
+        self.parameters, self.with_moments = parameters, with_moments
+        self.n_components, self.n_features = parameters.constants.size, parameters.origin.size
+        self.capacity = tile_rows(self.n_components, self.n_features)
+        self.auxiliary = kernel.auxiliary_size(self.capacity, self.n_components, self.n_features)
+        self.size = passes.HEADER + kernel.statistics_size(self.n_components, self.n_features)
+        self.lanes = np.zeros((0, self.size))
+        self.n_tiles = 0
+        self.rest = np.empty((0, self.n_features))  # rows that do not fill a tile yet
+        self.rest_weights = np.empty(0)
+
+    def consume(self, blocks: Iterable[tuple[np.ndarray, np.ndarray | None]]) -> np.ndarray:
+        """Add all blocks; return the statistics, (HEADER + size,)."""
+        blocks = iter(blocks)
+        block = next(blocks, None)
+        while block is not None:
+            following = next(blocks, None)
+            if following is None and not len(self.rest):
+                self._pass(*block)  # the usual case, one array: its last tile needs no copy
+            else:
+                self._add(*block)
+            block = following
+        if len(self.rest):
+            self._pass(self.rest, self.rest_weights)
+        total = np.zeros(self.size)
+        for lane in self.lanes:
+            total += lane
+        return total
+
+    def _add(self, rows: np.ndarray, weights: np.ndarray | None) -> None:
+        if weights is None:
+            weights = np.ones(len(rows))
+        if len(self.rest):
+            missing = self.capacity - len(self.rest)
+            self.rest = np.concatenate([self.rest, rows[:missing]])
+            self.rest_weights = np.concatenate([self.rest_weights, weights[:missing]])
+            rows, weights = rows[missing:], weights[missing:]
+            if len(self.rest) < self.capacity:
+                return
+            self._pass(self.rest, self.rest_weights)
+        whole = len(rows) // self.capacity * self.capacity
+        if whole:
+            self._pass(rows[:whole], weights[:whole])
+        self.rest, self.rest_weights = np.array(rows[whole:], dtype=np.float64), weights[whole:].copy()
+
+    def _pass(self, rows: np.ndarray, weights: np.ndarray | None) -> None:
+        n_tiles = -(-len(rows) // self.capacity)
+        lanes = min(lane_count(self.size), self.n_tiles + n_tiles)
+        if lanes > len(self.lanes):  # lanes without a tile yet would add zeros only
+            grown = np.zeros((lanes, self.size))
+            grown[: len(self.lanes)] = self.lanes
+            self.lanes = grown
+        weights = np.empty(0) if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
+        sizes = self.capacity, self.auxiliary, self.n_tiles
+        with _Threads(len(rows) * self.n_components * self.n_features) as parallel:
+            fused_pass = passes.fused_pass if parallel else passes.fused_pass_serial
+            fused_pass(Rows.of(rows), weights, self.parameters, *sizes, self.with_moments, self.lanes)
+        self.n_tiles += n_tiles
+
+
+def score_block(
+    kernel: ModuleType,
+    parameters: Any,
+    rows: np.ndarray,
+    *,
+    log_density: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
+    responsibilities: np.ndarray | None = None,
+) -> None:
+    """Write what is wanted of the rows of a block: log p(x) (n,), most probable component (n,), responsibilities (n, K)."""
+    n_components, n_features = parameters.constants.size, parameters.origin.size
+    capacity = tile_rows(n_components, n_features)
+    auxiliary = kernel.auxiliary_size(capacity, n_components, n_features)
+    outputs = (
+        np.empty(0) if log_density is None else log_density,
+        np.empty(0, dtype=np.int64) if labels is None else labels,
+        np.empty((0, 0)) if responsibilities is None else responsibilities,
+    )
+    with _Threads(len(rows) * n_components * n_features) as parallel:
+        if parallel:
+            passes.scoring_pass(Rows.of(rows), parameters, capacity, auxiliary, MAX_LANES, *outputs)
+        else:
+            passes.scoring_pass_serial(Rows.of(rows), parameters, capacity, auxiliary, *outputs)

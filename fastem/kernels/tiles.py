@@ -1,0 +1,278 @@
+"""A tile: the rows that are worked on at once, so few that everything about them stays in the cache.
+
+On loading, the rows are moved to the origin of the parameters (so that data far from zero lose nothing), converted to
+float64 and transposed: a *panel* holds 32 rows, feature after feature, and vectors run across rows. Whatever has one
+number a row and component (scores, responsibilities) is stored in the same way, component after component.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils
+
+from fastem.kernels import elementary
+from fastem.kernels.compilation import jitted
+from fastem.kernels.simd import F64, PANEL, PANEL_VECTORS, WIDTH, Vectors, vectorised
+
+F32 = ir.FloatType()
+NOWHERE = -1e300  # below every log-density that can occur; not -inf, so that differences stay numbers
+
+
+class Rows(NamedTuple):
+    """Where a block of rows lies in memory: any strides, float32 or float64, one compiled kernel for all.
+
+    The caller keeps the memory alive.
+    """
+
+    address: int
+    count: int
+    row_stride: int  # bytes
+    column_stride: int  # bytes
+    itemsize: int  # 4 or 8
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> "Rows":
+        """Describe a two-dimensional float32 or float64 array in native byte order."""
+        return cls(array.ctypes.data, array.shape[0], array.strides[0], array.strides[1], array.itemsize)
+
+
+class Tile(NamedTuple):
+    """The working memory of one lane, for `capacity` rows; every array is 1-D and starts on a cache line."""
+
+    panels: np.ndarray  # (capacity * D) the rows about the origin
+    scores: np.ndarray  # (capacity * K) half log-joints, then their exponentials, then responsibilities
+    auxiliary: np.ndarray  # what a family keeps between scores and moments
+    top: np.ndarray  # (capacity) the greatest score of a row
+    weights: np.ndarray  # (capacity) sample weights, zero where the tile has no row
+    root: np.ndarray  # (capacity) sqrt(weight / sum of squared exponentials): turns an exponential into sqrt(w r)
+    log_density: np.ndarray  # (capacity)
+    totals: np.ndarray  # (8) sum of weights * log_density, sum of weights, zeros
+
+
+@jitted
+def _aligned(size):
+    """An uninitialised array on a 64-byte boundary: a vector that straddles two cache lines loads at half speed."""
+    array = np.empty(size + WIDTH)
+    first = (-array.ctypes.data // 8) % WIDTH
+    return array[first : first + size]
+
+
+@jitted
+def new_tile(capacity, n_features, n_components, auxiliary):
+    return Tile(
+        _aligned(capacity * n_features),
+        _aligned(capacity * n_components),
+        _aligned(auxiliary),
+        _aligned(capacity),
+        _aligned(capacity),
+        _aligned(capacity),
+        _aligned(capacity),
+        _aligned(WIDTH),
+    )
+
+
+# loading --------------------------------------------------------------------------------------------------------------
+
+
+def _pointer(v: Vectors, address: ir.Value, bytes_: ir.Value, kind: ir.Type) -> ir.Value:
+    return v.builder.inttoptr(v.builder.add(address, bytes_), kind.as_pointer())
+
+
+def _doubles(v: Vectors, address, offset, count: int, kind: ir.Type) -> ir.Value:
+    """`count` neighbouring numbers as the first lanes of a vector of doubles; the other lanes are undefined."""
+    vector = ir.VectorType(kind, count)
+    loaded = v.builder.load(_pointer(v, address, offset, vector), align=4)
+    if kind is F32:
+        loaded = v.builder.fpext(loaded, ir.VectorType(F64, count))
+    if count == WIDTH:
+        return loaded
+    return v.shuffle(loaded, ir.Constant(loaded.type, ir.Undefined), [min(lane, count) for lane in range(WIDTH)])
+
+
+def _transposed(v: Vectors, rows: list[ir.Value], count: int) -> list[ir.Value]:
+    """The first `count` columns of eight row vectors, by three rounds of pairwise interleaving."""
+    for distance in (4, 2, 1):
+        next_rows: list[ir.Value] = [None] * WIDTH
+        for r in range(WIDTH):
+            if r & distance:
+                continue
+            a, b = rows[r], rows[r + distance]
+            low = [x if not x & distance else x - distance + WIDTH for x in range(WIDTH)]
+            high = [x + distance if not x & distance else x + WIDTH for x in range(WIDTH)]
+            next_rows[r], next_rows[r + distance] = v.shuffle(a, b, low), v.shuffle(a, b, high)
+        rows = next_rows
+    return rows[:count]
+
+
+def _load_row_major(v: Vectors, address, row_stride, n_groups, n_features, origin, panels, kind: ir.Type) -> None:
+    b, size = v.builder, 4 if kind is F32 else 8
+    groups = PANEL_VECTORS
+
+    def group(g):
+        base = b.add(address, b.mul(b.mul(g, v.index(WIDTH)), row_stride))
+        panel, part = b.sdiv(g, v.index(groups)), b.srem(g, v.index(groups))
+        start = b.add(b.mul(b.mul(panel, n_features), v.index(PANEL)), b.mul(part, v.index(WIDTH)))
+        target = v.at(panels, start)
+
+        def columns(j, count):
+            offset = b.mul(j, v.index(size))
+            rows = [
+                _doubles(v, base, b.add(offset, b.mul(v.index(r), row_stride)), count, kind) for r in range(WIDTH)
+            ]
+            for c, column in enumerate(_transposed(v, rows, count)):
+                feature = b.add(j, v.index(c))
+                centred = v.subtract(column, v.broadcast(origin, feature))
+                v.store(centred, target, b.mul(feature, v.index(PANEL)))
+
+        v.blocks(n_features, WIDTH, columns)
+        return ()
+
+    v.loop(n_groups, (), group)
+
+
+def _load_column_major(v: Vectors, address, column_stride, n_groups, n_features, origin, panels, kind: ir.Type) -> None:
+    b, size = v.builder, 4 if kind is F32 else 8
+
+    def feature(j):
+        base = b.add(address, b.mul(j, column_stride))
+        shift = v.broadcast(origin, j)
+
+        def group(g):
+            values = _doubles(v, base, b.mul(g, v.index(WIDTH * size)), WIDTH, kind)
+            panel, part = b.sdiv(g, v.index(PANEL_VECTORS)), b.srem(g, v.index(PANEL_VECTORS))
+            row = b.add(b.mul(panel, n_features), j)
+            target = b.add(b.mul(row, v.index(PANEL)), b.mul(part, v.index(WIDTH)))
+            v.store(v.subtract(values, shift), panels, target)
+            return ()
+
+        v.loop(n_groups, (), group)
+        return ()
+
+    v.loop(n_features, (), feature)
+
+
+@vectorised
+def _load_groups(v, address, row_stride, column_stride, itemsize, n_groups, n_features, origin, panels):
+    """Eight rows at a time from rows or columns that lie in one piece; returns how many groups were loaded."""
+    b = v.builder
+    loaded = cgutils.alloca_once_value(b, v.index(0))
+    for kind, size in ((F64, 8), (F32, 4)):
+        fits = b.icmp_signed("==", itemsize, v.index(size))
+        for load, stride, other in (
+            (_load_row_major, row_stride, column_stride),
+            (_load_column_major, column_stride, row_stride),
+        ):
+            contiguous = b.and_(fits, b.icmp_signed("==", other, v.index(size)))
+            todo = b.and_(contiguous, b.icmp_signed("==", b.load(loaded), v.index(0)))
+            with b.if_then(todo):
+                load(v, address, stride, n_groups, n_features, origin, panels, kind)
+                b.store(n_groups, loaded)
+    return b.load(loaded)
+
+
+@vectorised
+def _load_double(v, address, itemsize, target, offset):
+    """target[offset] = the number at `address`."""
+    b = v.builder
+    with b.if_else(b.icmp_signed("==", itemsize, v.index(8))) as (double, single):
+        with double:
+            b.store(b.load(_pointer(v, address, v.index(0), F64), align=1), v.at(target, offset))
+        with single:
+            value = b.fpext(b.load(_pointer(v, address, v.index(0), F32), align=1), F64)
+            b.store(value, v.at(target, offset))
+
+
+@jitted
+def load_tile(rows, first, count, weights, origin, tile):
+    """Rows first, ..., first + count - 1 into panels; returns the number of panels. What remains of the last is zero."""
+    n_features = origin.size
+    n_panels = (count + PANEL - 1) // PANEL
+    address = rows.address + first * rows.row_stride
+    groups = _load_groups(
+        address, rows.row_stride, rows.column_stride, rows.itemsize, count // WIDTH, n_features, origin, tile.panels
+    )
+    for b in range(groups * WIDTH, count):
+        for j in range(n_features):
+            position = (b // PANEL * n_features + j) * PANEL + b % PANEL
+            _load_double(
+                address + b * rows.row_stride + j * rows.column_stride, rows.itemsize, tile.panels, position
+            )
+            tile.panels[position] -= origin[j]
+    # Loops, not slices: assigning to a slice makes Numba compile two seconds' worth of error messages.
+    for b in range(count, n_panels * PANEL):
+        for j in range(n_features):
+            tile.panels[(b // PANEL * n_features + j) * PANEL + b % PANEL] = 0.0
+    for b in range(n_panels * PANEL):
+        tile.top[b] = NOWHERE
+        tile.weights[b] = 1.0 if b < count else 0.0
+    if weights.size:
+        for b in range(count):
+            tile.weights[b] = weights[first + b]
+    return n_panels
+
+
+# responsibilities -----------------------------------------------------------------------------------------------------
+
+
+@vectorised
+def normalise(v, n_panels, n_components, scores, top, weights, root, log_density, sums):
+    """Half log-joints h_k into exp(h_k - top), whose squares over their sum are the responsibilities.
+
+    Half, because the square root of a responsibility is what the second moments want on either side, and this way it
+    costs neither a square root nor a second exponential.
+    """
+    b = v.builder
+    lanes = range(PANEL_VECTORS)
+
+    def panel(p, likelihood, mass):
+        row = b.mul(p, v.index(PANEL))
+        first = v.at(scores, b.mul(row, n_components))
+        greatest = v.load_all(v.at(top, row), PANEL_VECTORS)
+
+        def component(k, *totals):
+            score = v.at(first, b.mul(k, v.index(PANEL)))
+            exponentials = [
+                elementary.exp(v, v.subtract(h, greatest[c])) for c, h in enumerate(v.load_all(score, PANEL_VECTORS))
+            ]
+            for c in lanes:
+                v.store(exponentials[c], score, c * WIDTH)
+            return [v.fma(e, e, total) for e, total in zip(exponentials, totals, strict=True)]
+
+        totals = v.loop(n_components, [v.constant(0.0)] * PANEL_VECTORS, component)
+        weight = v.load_all(v.at(weights, row), PANEL_VECTORS)
+        for c in lanes:
+            total = v.maximum(totals[c], v.constant(1e-300))
+            density = v.fma(greatest[c], v.constant(2.0), elementary.log(v, total))
+            v.store(density, v.at(log_density, row), c * WIDTH)
+            v.store(v.sqrt(v.divide(weight[c], total)), v.at(root, row), c * WIDTH)
+            likelihood = v.fma(weight[c], density, likelihood)
+            mass = v.add(mass, weight[c])
+        return likelihood, mass
+
+    (packed,) = v.sums(v.loop(n_panels, [v.constant(0.0)] * 2, panel))
+    v.store(packed, sums)
+
+
+@vectorised
+def square_responsibilities(v, n_panels, n_components, scores, root):
+    """Exponentials into weighted responsibilities w r = (e root)^2, in place."""
+    b = v.builder
+
+    def panel(p):
+        row = b.mul(p, v.index(PANEL))
+        first = v.at(scores, b.mul(row, n_components))
+        roots = v.load_all(v.at(root, row), PANEL_VECTORS)
+
+        def component(k):
+            score = v.at(first, b.mul(k, v.index(PANEL)))
+            for c, e in enumerate(v.load_all(score, PANEL_VECTORS)):
+                s = v.multiply(e, roots[c])
+                v.store(v.multiply(s, s), score, c * WIDTH)
+            return ()
+
+        v.loop(n_components, (), component)
+        return ()
+
+    v.loop(n_panels, (), panel)
+
