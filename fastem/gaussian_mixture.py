@@ -7,24 +7,26 @@ from time import perf_counter
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, check_non_negative, validate_data
 
 from fastem.engine.em import Fit, run_em
-from fastem.families import starts
+from fastem.engine.stopping import RULES
 from fastem.families.covariances import STRUCTURES
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.sources import Source, as_source
+from fastem.starts import METHODS, Starts, checked_array
 
 
 class GaussianMixture(DensityMixin, BaseEstimator):
     """Gaussian mixture fitted by Expectation-Maximization; a drop-in for `sklearn.mixture.GaussianMixture`.
 
     The density is sum_k w_k N(x | mu_k, Sigma_k). Each iteration is one fused pass over the rows: responsibilities
-    r_nk = w_k N(x_n | mu_k, Sigma_k) / sum_l w_l N(x_n | mu_l, Sigma_l) and their sufficient statistics, with no array of
-    n_samples x n_components; then N_k = sum_n r_nk, mu_k = sum_n r_nk x_n / N_k,
-    Sigma_k = sum_n r_nk (x_n - mu_k)(x_n - mu_k)^T / N_k + reg_covar I and w_k = N_k / N (Dempster, Laird and Rubin 1977).
+    r_nk = w_k N(x_n | mu_k, Sigma_k) / sum_l w_l N(x_n | mu_l, Sigma_l) and their sufficient statistics, with no array
+    of n_samples x n_components; then N_k = sum_n r_nk, mu_k = sum_n r_nk x_n / N_k,
+    Sigma_k = sum_n r_nk (x_n - mu_k)(x_n - mu_k)^T / N_k + reg_covar I and w_k = N_k / N (Dempster, Laird and Rubin
+    1977).
 
     Parameters
     ----------
@@ -59,6 +61,18 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         1 prints starts and iterations, 2 also times and changes.
     verbose_interval : int, default=10
         Iterations between two prints.
+    subsampling : bool or 'auto', default='auto'
+        'auto' begins with several short runs on a random sample, keeps the best and continues on growing samples
+        before it turns to all rows; it does so whenever the start is left to fastem, and grows when there are many
+        times more rows than the first sample has. True grows for any number of rows. False is the textbook path: one
+        start, all rows in every pass. The convergence is that of all rows in each case.
+    acceleration : {'auto', 'squarem'} or None, default='auto'
+        SQUAREM extrapolation (Varadhan and Roland 2008) once the gain per iteration is below 1e-3. 'auto' uses it only
+        while EM converges slowly, and never after an explicit start, from which the iterations are those of
+        scikit-learn. The likelihood does not fall in either case.
+    stopping : {'gain', 'gap'}, default='gain'
+        What `tol` bounds: the change of the mean log-likelihood in one iteration, as in scikit-learn, or its estimated
+        distance to the optimum (Aitken), so that a plateau does not look like convergence.
 
     Attributes
     ----------
@@ -66,10 +80,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         A component that lost all its rows has weight zero.
     means_ : ndarray of shape (n_components, n_features)
     covariances_, precisions_, precisions_cholesky_ : ndarray
-        Full (K, D, D), tied (D, D), diag (K, D), spherical (K,); precisions_ = precisions_cholesky_ times its transpose.
+        Full (K, D, D), tied (D, D), diag (K, D), spherical (K,); precisions_ = precisions_cholesky_ times its
+        transpose.
     converged_ : bool
     n_iter_ : int
-        Iterations of the best start.
+        Iterations of the best start over all rows, one pass each.
     lower_bound_ : float
         Mean log-likelihood per unit weight before the last M-step, as in scikit-learn.
     lower_bounds_ : list of float
@@ -97,7 +112,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
-        "init_params": [StrOptions(set(starts.METHODS)), "array-like", callable],
+        "init_params": [StrOptions(set(METHODS)), "array-like", callable],
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", None],
@@ -105,6 +120,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+        "subsampling": ["boolean", StrOptions({"auto"})],
+        "acceleration": [StrOptions({"auto", "squarem"}), None],
+        "stopping": [StrOptions(set(RULES))],
     }
 
     def __init__(
@@ -124,6 +142,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         warm_start=False,
         verbose=0,
         verbose_interval=10,
+        subsampling="auto",
+        acceleration="auto",
+        stopping="gain",
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -139,6 +160,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.warm_start = warm_start
         self.verbose = verbose
         self.verbose_interval = verbose_interval
+        self.subsampling = subsampling
+        self.acceleration = acceleration
+        self.stopping = stopping
 
     # fitting ----------------------------------------------------------------------------------------------------------
 
@@ -172,27 +196,52 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         source = self._source(X, sample_weight, reset=True, ensure_min_samples=2)
         continued = self.warm_start and hasattr(self, "converged_")
         random_state = check_random_state(self.random_state)
-        best, repaired = None, {}
-        for n in range(1 if continued else self.n_init):
-            progress = _Progress(self.verbose, self.verbose_interval, n)
-            model = self._model() if continued else self._start(source, random_state)
-            previous = self.lower_bound_ if continued else -np.inf
-            fit = run_em(
-                model, source, tol=self.tol, max_iter=self.max_iter, after_iteration=progress, previous=previous
-            )
-            progress.end(fit)
-            if best is None or fit.lower_bounds[-1:] > best.lower_bounds[-1:]:
-                best, repaired = fit, progress.repaired
+        if continued:
+            fits = [self._run(source, self._model(), 0, previous=self.lower_bound_)]
+        else:
+            starts = self._starts(source, random_state)
+            fits = [self._run(source, starts.next(), n) for n in range(self.n_init)]
+        best, progress = max(fits, key=lambda pair: pair[0].lower_bounds[-1:])
         self._keep(best, source)
-        self._warn(best, repaired)
+        self._warn(best, progress.repaired)
         return self
+
+    def _starts(self, source: Source, random_state) -> Starts:
+        return Starts(
+            STRUCTURES[self.covariance_type],
+            source,
+            self.n_components,
+            self.init_params,
+            self.subsampling,
+            random_state,
+            self.reg_covar,
+            self.weights_init,
+            self.means_init,
+            self.precisions_init,
+        )
+
+    def _run(self, source: Source, model: GaussianMixtureModel, number: int, previous: float = -np.inf):
+        progress = _Progress(self.verbose, self.verbose_interval, number)
+        fit = run_em(
+            model,
+            source,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            stopping=self.stopping,
+            acceleration=None if self.acceleration == "auto" and self._start_is_given() else self.acceleration,
+            after_iteration=progress,
+            previous=previous,
+        )
+        progress.end(fit)
+        return fit, progress
 
     def _source(self, X, sample_weight=None, *, reset=False, ensure_min_samples=1) -> Source:
         X = validate_data(self, X, reset=reset, dtype="numeric", ensure_min_samples=ensure_min_samples)
         n_rows = len(X)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-            n_rows = np.count_nonzero(sample_weight)
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+            check_non_negative(sample_weight, "`sample_weight`")
+            n_rows = int(np.count_nonzero(sample_weight))
         if reset and n_rows < self.n_components:
             raise ValueError(
                 f"Expected n_samples >= n_components but got n_components = {self.n_components}, n_samples = {n_rows}"
@@ -200,22 +249,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             )
         return as_source(X, sample_weight)
 
-    def _start(self, source: Source, random_state) -> GaussianMixtureModel:
-        structure = STRUCTURES[self.covariance_type]
-        shape = self.n_components, source.n_features
-        weights = None if self.weights_init is None else _checked_weights(self.weights_init, shape[0])
-        means = None if self.means_init is None else _checked_array(self.means_init, shape, "means_init")
-        whiteners = None if self.precisions_init is None else _checked_whiteners(self.precisions_init, structure, shape)
-        if weights is None or means is None or whiteners is None:
-            found = starts.start(
-                structure, source, self.n_components, self.init_params, random_state, self.reg_covar
-            )
-            weights = found.weights if weights is None else weights
-            means = found.means if means is None else means
-            whiteners = found.whiteners if whiteners is None else whiteners
-        return GaussianMixtureModel(
-            structure, weights, means, structure.covariances(whiteners), whiteners, self.reg_covar
-        )
+    def _start_is_given(self) -> bool:
+        """Whether the user has chosen where to start, in part or in whole."""
+        explicit = self.weights_init, self.means_init, self.precisions_init
+        partition = not isinstance(self.init_params, str) and not callable(self.init_params)
+        return self.warm_start or partition or any(part is not None for part in explicit)
 
     def _keep(self, fit: Fit[GaussianMixtureModel], source: Source) -> None:
         model, structure = fit.model, fit.model.structure
@@ -223,7 +261,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.precisions_cholesky_ = structure.cholesky(model.whiteners)
         self.precisions_ = structure.precisions(model.whiteners)
         self.converged_ = fit.converged
-        self.n_iter_ = len(fit.lower_bounds)
+        self.n_iter_ = fit.n_iter
         self.lower_bounds_ = fit.lower_bounds
         self.lower_bound_ = fit.lower_bounds[-1] if fit.lower_bounds else -np.inf
         total, weight = model.log_likelihood(source.blocks())
@@ -247,7 +285,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             )
         retired = np.flatnonzero(fit.model.weights == 0).tolist()
         if retired:
-            warn(f"Components {retired} lost all their rows and were dropped: their weight is zero. Use fewer components.")
+            warn(
+                f"Components {retired} lost all their rows and were dropped: their weight is zero. Use fewer "
+                "components."
+            )
         supported = np.flatnonzero(fit.model.supported_by_regularisation()).tolist()
         if supported:
             who = "The tied covariance has" if fit.model.structure.shared else f"Components {supported} have"
@@ -276,11 +317,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _model(self) -> GaussianMixtureModel:
         """The fitted attributes as a model: they are the one place that holds the parameters."""
-        structure = STRUCTURES[self.covariance_type]
-        whiteners = structure.cholesky(self.precisions_cholesky_)
-        return GaussianMixtureModel(
-            structure, self.weights_, self.means_, self.covariances_, whiteners, self.reg_covar
-        )
+        structure, means = STRUCTURES[self.covariance_type], np.ascontiguousarray(self.means_, dtype=np.float64)
+        cholesky = checked_array(self.precisions_cholesky_, structure.shape(*means.shape), "precisions_cholesky_")
+        weights = checked_array(self.weights_, means.shape[:1], "weights_")
+        # C order whatever has happened to the attributes since the fit: other strides are other bits in BLAS.
+        whiteners = np.ascontiguousarray(structure.cholesky(cholesky))
+        return GaussianMixtureModel(structure, weights, means, self.covariances_, whiteners, self.reg_covar)
 
     def _scored(self, X, name: str, columns: tuple[int, ...] = (), dtype=np.float64) -> np.ndarray:
         check_is_fitted(self)
@@ -430,39 +472,3 @@ class _Progress:
             bound = fit.lower_bounds[-1] if fit.lower_bounds else -np.inf
             details = f" time lapse {lapse:.5f}s\t lower bound {bound:.5f}." if self.verbose > 1 else ""
             print(f"Initialization {'converged' if fit.converged else 'did not converge'}.{details}")
-
-
-def _checked_array(values, shape: tuple[int, ...], name: str) -> np.ndarray:
-    values = check_array(values, dtype=np.float64, ensure_2d=False, allow_nd=True, input_name=name)
-    if values.shape != shape:
-        raise ValueError(f"The parameter '{name}' should have the shape of {shape}, but got {values.shape}")
-    return values
-
-
-def _checked_weights(weights, n_components: int) -> np.ndarray:
-    weights = _checked_array(weights, (n_components,), "weights_init")
-    if (weights < 0).any() or (weights > 1).any():
-        raise ValueError(
-            "The parameter 'weights_init' should be in the range [0, 1], but got max value "
-            f"{weights.max():.5f}, min value {weights.min():.5f}"
-        )
-    if not np.isclose(weights.sum(), 1.0, rtol=0, atol=1e-6):
-        raise ValueError(
-            f"The parameter 'weights_init' should be normalized, but got sum(weights) = {weights.sum():.5f}"
-        )
-    return weights
-
-
-def _checked_whiteners(precisions, structure, shape: tuple[int, int]) -> np.ndarray:
-    precisions = _checked_array(precisions, structure.shape(*shape), "precisions_init")
-    message = f"The parameter 'precisions_init' should be positive-definite ({structure.name}: "
-    message += "symmetric matrices)" if precisions.ndim > 1 and structure.name != "diag" else "positive numbers)"
-    try:
-        whiteners = structure.whiteners_of_precisions(precisions)
-    except np.linalg.LinAlgError:
-        raise ValueError(message) from None
-    if not np.isfinite(whiteners).all() or (precisions.ndim < 3 and structure.name != "tied" and (precisions <= 0).any()):
-        raise ValueError(message)
-    if not np.allclose(structure.precisions(whiteners), precisions, rtol=1e-6):
-        raise ValueError(message)
-    return whiteners

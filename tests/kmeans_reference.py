@@ -28,16 +28,16 @@ def lloyd(rows, weights, centers, max_iter, tol):
         distances = squared_distances(rows, centers)
         labels, nearest = distances.argmin(axis=1), distances.min(axis=1)
         counts = np.bincount(labels, weights, len(centers))
-        for k in np.flatnonzero(counts == 0):
-            shared = (weights > 0) & (counts[labels] > weights)
-            far = np.argmax(np.where(shared, nearest, 0))
-            if not (shared[far] and nearest[far] > 0):
-                break
-            counts[labels[far]] -= weights[far]
-            counts[k], labels[far], nearest[far] = weights[far], k, 0
         new = centers.copy()
         for k in np.flatnonzero(counts):
             new[k] = np.average(rows[labels == k], axis=0, weights=weights[labels == k])
+        limit = np.inf
+        for k in np.flatnonzero(counts == 0):
+            eligible = np.where((weights > 0) & (nearest < limit), nearest, 0.0)
+            limit = eligible.max()
+            if limit == 0:
+                break
+            new[k] = rows[eligible.argmax()]
         moved, centers = ((new - centers) ** 2).sum(), new
         n_iter += 1
     distances = squared_distances(rows, centers)

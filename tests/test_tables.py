@@ -87,7 +87,7 @@ def test_csv_of_one_column(csv):
 )
 def test_bad_csv(csv, text, message):
     path = csv(text)
-    with pytest.raises(ValueError, match="table.csv") as caught:
+    with pytest.raises(ValueError, match=r"table\.csv") as caught:
         read_table(path)
     assert message in str(caught.value)
 
@@ -185,6 +185,6 @@ def test_weights_at_either_end_leave_the_rest_mapped(npy, wanted):
 )
 def test_bad_weights(csv, text, wanted, message):
     path = csv(text)
-    with pytest.raises(ValueError, match="table.csv") as caught:
+    with pytest.raises(ValueError, match=r"table\.csv") as caught:
         read_table(path, weights=wanted)
     assert message in str(caught.value)

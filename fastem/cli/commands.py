@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from copy import copy
 from pathlib import Path
 from time import perf_counter
 from typing import Any, BinaryIO
@@ -97,8 +98,6 @@ def fit(data: Path, weights: str | None, output: Path | None, **parameters: Any)
     DATA is a .csv or .npy file. A .csv may begin with a line of column names; a .npy is read in place, however large.
     """
     _check_output(output, data)
-    import numpy as np
-
     from fastem.cli.report import print_fit
     from fastem.tables import read_table
 
@@ -106,12 +105,20 @@ def fit(data: Path, weights: str | None, output: Path | None, **parameters: Any)
     started = perf_counter()
     model = fastem.GaussianMixture(**parameters).fit(table.rows, sample_weight=table.weights)
     seconds = perf_counter() - started
-    print_fit(model, table, seconds)
     if output is not None:
-        if table.names is not None:
-            # As a fit to a data frame would have left it; the rows themselves carry no names.
-            model.feature_names_in_ = np.array(table.names, dtype=object)
-        fastem.save(model, output)
+        fastem.save(_with_names(model, table.names), output)  # before anything can go wrong with the printing
+    print_fit(model, table, seconds)
+
+
+def _with_names(model: Any, names: tuple[str, ...] | None) -> Any:
+    """The model as a fit to a data frame would have left it; rows of a table carry no names."""
+    if names is None:
+        return model
+    import numpy as np
+
+    named = copy(model)
+    named.feature_names_in_ = np.array(names, dtype=object)
+    return named
 
 
 @program.command()

@@ -10,6 +10,8 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
+from fastem.engine.acceleration import accelerator
+from fastem.engine.stopping import RULES
 from fastem.sources import Source
 
 ROUNDING = 1e-10  # relative size of a fall of the lower bound that is no defect
@@ -28,20 +30,20 @@ class Statistics(Protocol):
         ...
 
 
+M = TypeVar("M", bound="Model")
+
+
 class Model(Protocol):
     """Parameters that can be improved."""
 
     def e_step(self, blocks: Iterable) -> Statistics: ...
 
-    def m_step(self, statistics) -> "Model": ...
+    def m_step(self: "M", statistics) -> "M": ...
 
     @property
     def bound_slack(self) -> float:
         """How far the M-step that made this model may have taken the bound down (regularisation, repairs), in nats."""
         ...
-
-
-M = TypeVar("M", bound=Model)
 
 
 class Fit(NamedTuple, Generic[M]):
@@ -54,11 +56,14 @@ class Fit(NamedTuple, Generic[M]):
     lower_bounds : list of float
         The bound before each M-step.
     converged : bool
+    n_iter : int
+        Passes over the source.
     """
 
     model: M
     lower_bounds: list[float]
     converged: bool
+    n_iter: int
 
 
 def run_em(
@@ -67,10 +72,12 @@ def run_em(
     *,
     tol: float,
     max_iter: int,
+    stopping: str = "gain",
+    acceleration: str | None = None,
     after_iteration: Callable[[int, M, float], None] = lambda iteration, model, change: None,
     previous: float = -np.inf,
 ) -> Fit[M]:
-    """Alternate E- and M-steps until the bound gains less than `tol` per unit weight.
+    """Alternate E- and M-steps until `tol` is reached.
 
     Parameters
     ----------
@@ -78,33 +85,53 @@ def run_em(
         The start.
     source : Source
     tol : float
-        Stop when the absolute change of the bound between two E-steps is below it.
+        See `fastem.engine.stopping`; in units of the bound, nats per unit weight.
     max_iter : int
         Greatest number of iterations; each is one pass over the source.
+    stopping : {'gain', 'gap'}
+        Whether `tol` bounds the gain of a step or the estimated distance to the optimum.
+    acceleration : {'squarem', 'auto'} or None
+        See `fastem.engine.acceleration`; it begins once plain EM has settled in a basin.
     after_iteration : callable
         Called with the number of the iteration (from 1), the new model and the change of the bound.
     previous : float
         The bound of an earlier run that `model` continues.
+
+    Returns
+    -------
+    Fit
+        Its `lower_bounds` never fall; extrapolations that were refused are not among them but count as iterations.
 
     Warns
     -----
     LowerBoundWarning
         If the bound falls by more than rounding and `model.bound_slack`.
     """
+    stop, accelerate = RULES[stopping](tol), accelerator(acceleration)
     bounds: list[float] = []
+    proposal: M | None = None
     for iteration in range(1, max_iter + 1):
-        statistics = model.e_step(source.blocks())
+        current = model if proposal is None else proposal
+        statistics = current.e_step(source.blocks())
         bound = statistics.lower_bound
-        change = bound - previous
-        if not change >= -ROUNDING * max(1.0, abs(bound)) and iteration > 1:
+        change, plain = bound - previous, proposal is None
+        if plain and bounds and not change >= -ROUNDING * max(1.0, abs(bound)):
             _report_fall(iteration, change, model.bound_slack)
-        model = model.m_step(statistics)
+        elif not plain and not change >= 0:
+            accelerate.refused()
+            stop.restart()
+            proposal = None
+            continue
+        elif not plain:
+            accelerate.accepted()
+        model = current.m_step(statistics)
         bounds.append(bound)
         previous = bound
         after_iteration(iteration, model, change)
-        if abs(change) < tol:
-            return Fit(model, bounds, True)
-    return Fit(model, bounds, False)
+        if plain and stop(change):
+            return Fit(model, bounds, True, iteration)
+        proposal = accelerate.propose(current, model, change, plain=plain)
+    return Fit(model, bounds, False, max_iter)
 
 
 def _report_fall(iteration: int, change: float, slack: float) -> None:

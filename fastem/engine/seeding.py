@@ -37,6 +37,16 @@ def kmeans_plusplus(sample, weights, n_clusters: int, random_state: np.random.Ra
     return kernels.kmeans_plusplus(sample, weights, uniforms, n_clusters, n_candidates)
 
 
+def canonical_order(sample: np.ndarray) -> np.ndarray:
+    """An order of the rows (n, D) that depends on their values alone, equal ones side by side.
+
+    Seeds drawn from rows in this order do not depend on the order of the data, nor on whether a row comes twice or
+    weighs two. The key is a projection on a direction that no data has a reason to be orthogonal to.
+    """
+    direction = np.cos(np.arange(1.0, sample.shape[1] + 1.0))
+    return np.argsort(np.einsum("nd,d->n", sample, direction), kind="stable")
+
+
 def lloyd(sample, weights, centers, max_iter: int, tol: float = 1e-4):
     """Improve centres by Lloyd's iterations.
 

@@ -76,8 +76,8 @@ class CovarianceStructure(ABC):
     def estimate(self, moments: Moments, counts: np.ndarray, shifts: np.ndarray, centred: np.ndarray) -> np.ndarray:
         """Maximum-likelihood covariances.
 
-        `counts` (K,) are positive, `shifts` (K, D) lead from the old means to the new ones, `centred` (K, D) are the new
-        means about the mean of the mixture.
+        `counts` (K,) are positive, `shifts` (K, D) lead from the old means to the new ones, `centred` (K, D) are the
+        new means about the mean of the mixture.
         """
 
     @abstractmethod
@@ -99,6 +99,26 @@ class CovarianceStructure(ABC):
     @abstractmethod
     def expand(self, whiteners: np.ndarray, n_components: int, n_features: int) -> np.ndarray:
         """Whiteners as matrices, (K, D, D)."""
+
+    # A model in the coordinates of a reference, where its component means are 0 and its covariances I -----------------
+
+    def to_standard(self, deviations: np.ndarray, whiteners: np.ndarray) -> np.ndarray:
+        """L d for the deviations (K, D) of means from those of the reference."""
+        return deviations * whiteners.reshape(len(deviations), -1)
+
+    def from_standard(self, standard: np.ndarray, whiteners: np.ndarray) -> np.ndarray:
+        """The deviations that `to_standard` takes to `standard`."""
+        return standard / whiteners.reshape(len(standard), -1)
+
+    @abstractmethod
+    def second_moments(self, covariances: np.ndarray, standard: np.ndarray, whiteners: np.ndarray) -> np.ndarray:
+        """L Sigma L^T + d d^T - I with d = `standard`, (K, n); its norm is that of the matrix. Empty for tied ones."""
+
+    @abstractmethod
+    def covariances_of(
+        self, second: np.ndarray, standard: np.ndarray, reference, weights: np.ndarray, means: np.ndarray
+    ):
+        """The covariances whose `second_moments` about the model `reference` these are, given weights and means."""
 
     def mask(self, n_components: int, value: bool) -> np.ndarray:
         """One entry a covariance."""
@@ -124,6 +144,12 @@ class CovarianceStructure(ABC):
 def _invert_triangles(lower: np.ndarray) -> np.ndarray:
     """Inverses of lower triangular matrices (K, D, D), exact zeros above the diagonal."""
     return np.stack([dtrtri(matrix.T, lower=0)[0].T for matrix in lower])
+
+
+def _between(weights: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Covariance of the component means, (D, D)."""
+    centred = means - weights @ means
+    return np.einsum("k,ki,kj->ij", weights, centred, centred)
 
 
 class _Matrices(CovarianceStructure):
@@ -172,6 +198,14 @@ class _Matrices(CovarianceStructure):
     def precision_eigenvalues(self, whiteners):
         return np.linalg.eigvalsh(self.precisions(whiteners)).reshape(-1, whiteners.shape[-1])
 
+    def to_standard(self, deviations, whiteners):
+        return np.einsum("...ij,...j->...i", whiteners, deviations)
+
+    def from_standard(self, standard, whiteners):
+        return np.linalg.solve(np.broadcast_to(whiteners, (*standard.shape, standard.shape[1])), standard[..., None])[
+            ..., 0
+        ]
+
     def widen(self, covariances, which, variances):
         widened = covariances.copy()
         matrices = widened.reshape(-1, *covariances.shape[-2:])
@@ -206,6 +240,16 @@ class Full(_Matrices):
     def expand(self, whiteners, n_components, n_features):
         return whiteners
 
+    def second_moments(self, covariances, standard, whiteners):
+        second = whiteners @ covariances @ whiteners.swapaxes(1, 2) + standard[:, :, None] * standard[:, None, :]
+        return (second - np.eye(standard.shape[1])).reshape(len(standard), -1)
+
+    def covariances_of(self, second, standard, reference, weights, means):
+        matrices = second.reshape(reference.covariances.shape) + np.eye(standard.shape[1])
+        matrices = matrices - standard[:, :, None] * standard[:, None, :]
+        factors = _invert_triangles(reference.whiteners)
+        return factors @ matrices @ factors.swapaxes(1, 2)
+
 
 class Tied(_Matrices):
     """One matrix for all components."""
@@ -232,14 +276,20 @@ class Tied(_Matrices):
         return n_features * (n_features + 1) // 2
 
     def estimate(self, moments, counts, shifts, centred):
-        between = np.einsum("k,ki,kj->ij", moments.counts, centred, centred)
-        return (moments.second - between) / moments.counts.sum()
+        total = moments.counts.sum()
+        return moments.second / total - _between(moments.counts / total, centred)
 
     def variances(self, covariances, n_components, n_features):
         return np.broadcast_to(np.diagonal(covariances), (n_components, n_features))
 
     def expand(self, whiteners, n_components, n_features):
         return np.broadcast_to(whiteners, (n_components, n_features, n_features))
+
+    def second_moments(self, covariances, standard, whiteners):
+        return np.empty((len(standard), 0))  # the total scatter is fixed: weights and means decide
+
+    def covariances_of(self, second, standard, reference, weights, means):
+        return reference.covariances + _between(reference.weights, reference.means) - _between(weights, means)
 
 
 class Diag(CovarianceStructure):
@@ -282,6 +332,12 @@ class Diag(CovarianceStructure):
     def expand(self, whiteners, n_components, n_features):
         return whiteners[:, :, None] * np.eye(n_features)
 
+    def second_moments(self, covariances, standard, whiteners):
+        return covariances * whiteners**2 + standard**2 - 1
+
+    def covariances_of(self, second, standard, reference, weights, means):
+        return (second + 1 - standard**2) / reference.whiteners**2
+
 
 class Spherical(CovarianceStructure):
     """One variance a component."""
@@ -323,6 +379,16 @@ class Spherical(CovarianceStructure):
 
     def expand(self, whiteners, n_components, n_features):
         return whiteners[:, None, None] * np.eye(n_features)
+
+    def second_moments(self, covariances, standard, whiteners):
+        n_features = standard.shape[1]
+        trace = n_features * (covariances * whiteners**2 - 1) + (standard**2).sum(axis=1)
+        return trace[:, None] / np.sqrt(n_features)
+
+    def covariances_of(self, second, standard, reference, weights, means):
+        n_features = standard.shape[1]
+        trace = np.sqrt(n_features) * second[:, 0] - (standard**2).sum(axis=1)
+        return (trace / n_features + 1) / reference.whiteners**2
 
 
 STRUCTURES: dict[str, CovarianceStructure] = {s.name: s for s in (Full(), Tied(), Diag(), Spherical())}

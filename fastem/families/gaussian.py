@@ -76,9 +76,14 @@ class GaussianMixtureModel:
         free = self.structure.n_parameters(self.n_components, self.n_features)
         return free + self.n_components * self.n_features + self.n_components - 1
 
+    def carried_by(self, n_rows: int) -> bool:
+        """Whether each component can expect twice the rows that a covariance needs."""
+        alive = self.weights[self.weights > 0]
+        return bool(alive.min() * n_rows >= 2 * (self.n_features + 1)) and not self.repairs
+
     @cached_property
     def origin(self) -> np.ndarray:
-        """The mean of the mixture, which after an M-step is that of the data: rows are moved here to be computed with."""
+        """The mean of the mixture, after an M-step that of the data: rows are moved here to be computed with."""
         return self.weights @ self.means
 
     @cached_property
@@ -127,9 +132,9 @@ class GaussianMixtureModel:
     def m_step(self, statistics: Statistics) -> "GaussianMixtureModel":
         """The parameters that maximise the expected complete log-likelihood, then `reg_covar`.
 
-        mu_k = mu_k' + M_k / N_k, Sigma_k = S_k / N_k - (M_k / N_k)(M_k / N_k)^T with the moments about the old mean mu_k'.
-        A component without rows keeps its place with weight zero; a singular covariance is widened to FLOOR times the
-        variances of the data.
+        mu_k = mu_k' + M_k / N_k, Sigma_k = S_k / N_k - (M_k / N_k)(M_k / N_k)^T with the moments about the old mean
+        mu_k'. A component without rows keeps its place with weight zero; a singular covariance is widened to FLOOR
+        times the variances of the data.
 
         Raises
         ------
@@ -170,10 +175,56 @@ class GaussianMixtureModel:
         if constant.any() and (self.structure.name != "spherical" or constant.all()):
             columns = ", ".join(map(str, np.flatnonzero(constant)))
             raise ValueError(
-                f"The likelihood is unbounded: feature {columns} is constant and reg_covar={self.reg_covar:g} gives it no "
-                "variance. Set reg_covar to a positive number of the order of a negligible variance, or drop the feature."
+                f"The likelihood is unbounded: feature {columns} is constant and reg_covar={self.reg_covar:g} gives it "
+                "no variance. Set reg_covar to a positive number of the order of a negligible variance, or drop the "
+                "feature."
             )
         return self.structure.widen(covariances, singular, FLOOR * variances)
+
+    # coordinates ------------------------------------------------------------------------------------------------------
+
+    def flatten(self, reference: "GaussianMixtureModel") -> np.ndarray:
+        """Moments in the coordinates in which every component of `reference` is standard normal.
+
+        For component k with weight w, standardised mean d and covariance C: w, w d and w (C + d d^T - I), over the
+        square root of the reference's weight (twice that weight for the last). EM images may be combined linearly
+        here: total mean and scatter stay what they are. The norm of a small step is its length in the Fisher metric of
+        the complete data.
+        """
+        alive, structure = reference.weights > 0, self.structure
+        whiteners = reference._alive_whiteners(alive)
+        standard = structure.to_standard((self.means - reference.means)[alive], whiteners)
+        covariances = self.covariances if structure.shared else self.covariances[alive]
+        second = structure.second_moments(covariances, standard, whiteners)
+        columns = np.hstack([np.ones((len(standard), 1)), standard, second / np.sqrt(2)])
+        return (self.weights[alive] / np.sqrt(reference.weights[alive]))[:, None] * columns
+
+    def unflatten(self, coordinates: np.ndarray) -> "GaussianMixtureModel | None":
+        """The model at these coordinates about this one; None if a weight or a covariance is not positive there."""
+        alive, structure = self.weights > 0, self.structure
+        roots = np.sqrt(self.weights[alive])
+        if not (coordinates[:, 0] > 0).all():
+            return None
+        weights, means, covariances = np.zeros_like(self.weights), self.means.copy(), self.covariances.copy()
+        weights[alive] = coordinates[:, 0] * roots
+        weights /= weights.sum()
+        moments = coordinates[:, 1:] / coordinates[:, :1]
+        standard, second = np.split(moments, [self.n_features], axis=1)
+        means[alive] += structure.from_standard(standard, self._alive_whiteners(alive))
+        reference = self if structure.shared else self._component_subset(alive)
+        found = structure.covariances_of(np.sqrt(2) * second, standard, reference, weights, means)
+        covariances[... if structure.shared else alive] = found
+        whiteners, singular = structure.whiten(covariances)
+        if singular.any():
+            return None
+        return replace(self, weights=weights, means=means, covariances=covariances, whiteners=whiteners, repairs=())
+
+    def _component_subset(self, chosen: np.ndarray) -> "GaussianMixtureModel":
+        parts = {name: getattr(self, name)[chosen] for name in ("weights", "means", "covariances", "whiteners")}
+        return replace(self, **parts)
+
+    def _alive_whiteners(self, alive: np.ndarray) -> np.ndarray:
+        return self.whiteners if self.structure.shared else self.whiteners[alive]
 
     # diagnostics ------------------------------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ def cache_folder() -> str:
 
 
 def _compile(function, **options):
-    # 'contract' alone: a sum may not be reordered (its bits would depend on the vector width) and NaN keeps its meaning.
+    # 'contract' alone: sums may not be reordered (their bits would depend on the vector width), NaN keeps its meaning.
     options = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}} | options
     before, config.CACHE_DIR = config.CACHE_DIR, cache_folder()
     try:

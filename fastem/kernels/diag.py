@@ -1,7 +1,8 @@
 """Diagonal covariances: one variance per component and feature.
 
-log w_k N(x | mu_k, diag sigma_k^2) = log w_k - sum_j log sigma_kj - D/2 log 2 pi - sum_j ((x_j - mu_kj) / sigma_kj)^2 / 2.
-The square is taken of the standardised deviation, never expanded: at offset 1e8 the expansion has no digit left.
+log w_k N(x | mu_k, diag sigma_k^2) = log w_k - sum_j log sigma_kj - D/2 log 2 pi
+- sum_j ((x_j - mu_kj) / sigma_kj)^2 / 2. The square is taken of the standardised deviation, never expanded: at offset
+1e8 the expansion has no digit left.
 """
 
 from typing import NamedTuple

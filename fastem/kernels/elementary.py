@@ -24,8 +24,8 @@ LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 ROUNDING = 1.5 * 2.0**52  # adding it leaves the nearest integer in the low bits of the sum
 EXP_FLOOR = -340.0  # exp's square underflows soon below: there the result is exactly zero
 
-# log(1 + f) = f - f^2/2 + s (f^2/2 + R(s^2)) with s = f / (2 + f), |f| <= sqrt(2) - 1: R is this polynomial in s^2, times
-# s^2 (the classical fdlibm form, below 1 ulp).
+# log(1 + f) = f - f^2/2 + s (f^2/2 + R(s^2)) with s = f / (2 + f), |f| <= sqrt(2) - 1: R is this polynomial in s^2,
+# times s^2 (the classical fdlibm form, below 1 ulp).
 LOG_COEFFICIENTS = (
     1.479819860511658591e-01,
     1.531383769920937332e-01,

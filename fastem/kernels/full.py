@@ -1,6 +1,6 @@
 """Full covariances: one inverse Cholesky factor per component.
 
-log w_k N(x | mu_k, Sigma_k) = log w_k + log det L_k - D/2 log 2 pi - |L_k (x - mu_k)|^2 / 2 with Sigma_k^-1 = L_k^T L_k.
+log w_k N(x | mu_k, Sigma_k) = log w_k + log det L_k - D/2 log 2 pi - |L_k (x - mu_k)|^2 / 2, Sigma_k^-1 = L_k^T L_k.
 Second moments are taken about the current mean: data that lie far from the origin, or components far from each other,
 lose nothing.
 """

@@ -92,7 +92,9 @@ def fused_pass(rows, weights, parameters, capacity, auxiliary, first_tile, with_
     log-likelihood and the sum of the weights are added.
     """
     for lane in prange(statistics.shape[0]):
-        _fused_lane(rows, weights, parameters, capacity, auxiliary, first_tile, with_moments, np.int64(lane), statistics)
+        _fused_lane(
+            rows, weights, parameters, capacity, auxiliary, first_tile, with_moments, np.int64(lane), statistics
+        )
 
 
 # scoring --------------------------------------------------------------------------------------------------------------

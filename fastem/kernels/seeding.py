@@ -14,6 +14,7 @@ from fastem.kernels.simd import BLOCK_VECTORS, PANEL, WIDTH, vectorised
 from fastem.kernels.tiles import _aligned
 
 FAR = 1e300  # beyond every squared distance; not inf, whose product with a zero weight is NaN
+TIE = 1e-12  # relative difference that rounding explains: which of two equal candidates wins must not depend on it
 
 
 class Sample(NamedTuple):
@@ -103,7 +104,7 @@ def _draw(cumulative, uniform):
 
 @jitted
 def _best_candidate(sample, candidates, n_candidates, closest, distances, potentials):
-    """The first candidate that leaves the least weighted sum of squared distances."""
+    """The first candidate that leaves the least weighted sum of squared distances, up to rounding."""
     for i in range(potentials.size):
         potentials[i] = 0.0
     _try_candidates(
@@ -122,7 +123,7 @@ def _best_candidate(sample, candidates, n_candidates, closest, distances, potent
         potential = 0.0
         for i in range(c * WIDTH, (c + 1) * WIDTH):
             potential += potentials[i]
-        if potential < least:
+        if potential < least * (1.0 - TIE):
             best, least = c, potential
     return best
 
@@ -256,26 +257,25 @@ def _sweep(sample, clusters):
 
 @jitted
 def _fill_empty(rows, weights, clusters):
-    """Give every empty cluster the row farthest from its centre, out of a cluster that does not consist of it alone."""
+    """Give every empty cluster one of the rows that are farthest from their centres.
+
+    Their distances differ, so that copies of one row do not take several clusters.
+    """
     n_features, stride = rows.shape[1], clusters.sums.size // clusters.counts.size
+    limit = np.inf
     for k in range(clusters.counts.size):
         if clusters.counts[k] > 0.0:
             continue
         far, greatest = -1, 0.0
         for row in range(weights.size):
-            shared = clusters.counts[clusters.labels[row]] > weights[row] > 0.0
-            if shared and clusters.distances[row] > greatest:
+            if weights[row] > 0.0 and greatest < clusters.distances[row] < limit:
                 far, greatest = row, clusters.distances[row]
-        if far < 0:  # every row sits on its centre: fewer distinct rows than clusters
+        if far < 0:  # no row is left that is not at its centre already: fewer distinct rows than clusters
             return
-        weight, label = weights[far], clusters.labels[far]
-        clusters.distances[far] = 0.0
-        clusters.labels[far] = k
-        clusters.counts[k] = weight
-        clusters.counts[label] -= weight
+        limit = greatest
+        clusters.counts[k] = 1.0
         for j in range(n_features):
-            clusters.sums[k * stride + j] = weight * rows[far, j]
-            clusters.sums[label * stride + j] -= weight * rows[far, j]
+            clusters.sums[k * stride + j] = rows[far, j]
 
 
 @jitted

@@ -135,7 +135,7 @@ class Vectors:
     def loop(
         self, trips: ir.Value | int, state: Sequence[ir.Value], body: Callable[..., Sequence[ir.Value]]
     ) -> list[ir.Value]:
-        """Emit ``for i in range(trips): state = body(i, *state)`` with the state in registers; return the last state."""
+        """Emit ``for i in range(trips): state = body(i, *state)``, the state in registers; return the last state."""
         builder = self.builder
         trips = self.index(trips) if isinstance(trips, int) else trips
         before = builder.block
@@ -185,12 +185,12 @@ class Vectors:
     def panels(self, n_panels: ir.Value, n_features: ir.Value, state, body):
         """Emit a loop over register blocks of the rows; ``body(offset, rows, *state)``.
 
-        `offset` is where the block starts in panels of `n_features` features, `rows` where it starts in a row of the tile.
+        `offset` is where the block starts in panels of `n_features` features, `rows` where it starts in the tile.
         """
         b, parts = self.builder, PANEL_VECTORS // BLOCK_VECTORS
 
         def step(i, *carried):
-            panel, part = (b.sdiv(i, self.index(parts)), b.srem(i, self.index(parts))) if parts > 1 else (i, self.index(0))
+            panel, part = b.sdiv(i, self.index(parts)), b.srem(i, self.index(parts))
             within = b.mul(part, self.index(BLOCK_VECTORS * WIDTH))
             offset = b.add(b.mul(b.mul(panel, n_features), self.index(PANEL)), within)
             return body(offset, b.mul(i, self.index(BLOCK_VECTORS * WIDTH)), *carried)
@@ -209,11 +209,11 @@ def vectorised(emit: Callable[..., ir.Value | None]) -> Callable[..., int]:
         signature = types.int64(*argument_types)
 
         def codegen(context, builder, signature, arguments):
-            lowered = [
-                cgutils.create_struct_proxy(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
-                for kind, value in zip(signature.args, arguments, strict=True)
-            ]
-            result = emit(Vectors(builder), *lowered)
+            def lowered(kind, value):
+                is_array = isinstance(kind, types.Array)
+                return cgutils.create_struct_proxy(kind)(context, builder, value).data if is_array else value
+
+            result = emit(Vectors(builder), *map(lowered, signature.args, arguments))
             return ir.Constant(I64, 0) if result is None else result
 
         return signature, codegen

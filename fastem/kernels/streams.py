@@ -152,7 +152,7 @@ def score_block(
     labels: np.ndarray | None = None,
     responsibilities: np.ndarray | None = None,
 ) -> None:
-    """Write what is wanted of the rows of a block: log p(x) (n,), most probable component (n,), responsibilities (n, K)."""
+    """Write what is wanted of a block: log p(x) (n,), most probable components (n,), responsibilities (n, K)."""
     n_components, n_features = parameters.constants.size, parameters.origin.size
     capacity = tile_rows(n_components, n_features)
     auxiliary = kernel.auxiliary_size(capacity, n_components, n_features)

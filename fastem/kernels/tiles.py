@@ -117,9 +117,7 @@ def _load_row_major(v: Vectors, address, row_stride, n_groups, n_features, origi
 
         def columns(j, count):
             offset = b.mul(j, v.index(size))
-            rows = [
-                _doubles(v, base, b.add(offset, b.mul(v.index(r), row_stride)), count, kind) for r in range(WIDTH)
-            ]
+            rows = [_doubles(v, base, b.add(offset, b.mul(v.index(r), row_stride)), count, kind) for r in range(WIDTH)]
             for c, column in enumerate(_transposed(v, rows, count)):
                 feature = b.add(j, v.index(c))
                 centred = v.subtract(column, v.broadcast(origin, feature))
@@ -185,7 +183,7 @@ def _load_double(v, address, itemsize, target, offset):
 
 @jitted
 def load_tile(rows, first, count, weights, origin, tile):
-    """Rows first, ..., first + count - 1 into panels; returns the number of panels. What remains of the last is zero."""
+    """Rows first, ..., first + count - 1 into panels, the last filled up with zeros; returns the number of panels."""
     n_features = origin.size
     n_panels = (count + PANEL - 1) // PANEL
     address = rows.address + first * rows.row_stride
@@ -195,9 +193,7 @@ def load_tile(rows, first, count, weights, origin, tile):
     for b in range(groups * WIDTH, count):
         for j in range(n_features):
             position = (b // PANEL * n_features + j) * PANEL + b % PANEL
-            _load_double(
-                address + b * rows.row_stride + j * rows.column_stride, rows.itemsize, tile.panels, position
-            )
+            _load_double(address + b * rows.row_stride + j * rows.column_stride, rows.itemsize, tile.panels, position)
             tile.panels[position] -= origin[j]
     # Loops, not slices: assigning to a slice makes Numba compile two seconds' worth of error messages.
     for b in range(count, n_panels * PANEL):
@@ -275,4 +271,3 @@ def square_responsibilities(v, n_panels, n_components, scores, root):
         return ()
 
     v.loop(n_panels, (), panel)
-

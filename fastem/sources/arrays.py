@@ -37,10 +37,12 @@ class ArraySource:
     def sample(self, size: int, random_state: np.random.RandomState) -> Block:
         candidates = None if self.sample_weight is None else np.flatnonzero(self.sample_weight)
         n_candidates = self.n_rows if candidates is None else candidates.size
-        chosen: slice | np.ndarray = slice(None)
         if size < n_candidates:
             chosen = np.sort(sample_without_replacement(n_candidates, size, random_state=random_state))
+        else:
+            chosen = np.arange(n_candidates)
         if candidates is not None:
             chosen = candidates[chosen]
-        weights = None if self.sample_weight is None else self.sample_weight[chosen]
-        return Block(np.ascontiguousarray(self.array[chosen], dtype=np.float64), weights)
+        rows = np.asarray(self.array[chosen], dtype=np.float64)  # gathered in the order of the memory, then shuffled
+        order = random_state.permutation(len(chosen))
+        return Block(rows[order], None if self.sample_weight is None else self.sample_weight[chosen[order]])

@@ -32,7 +32,7 @@ class Source(Protocol):
         ...
 
     def sample(self, size: int, random_state: np.random.RandomState) -> Block:
-        """`size` rows of positive weight in float64, drawn without replacement, in the order of the source.
+        """`size` rows of positive weight in float64, drawn without replacement, in random order.
 
         All of them when there are no more.
         """

@@ -1,0 +1,94 @@
+"""SQUAREM: extrapolation along two EM steps.
+
+Two successive steps r = u1 - u0 and (u2 - u1) = r + v tell how fast EM contracts. The extrapolated point
+u0 + 2 a r + a^2 v with a = |r| / |v| (a = 1 is u2 itself) leaps over the steps in between (Varadhan and Roland 2008,
+scheme S3). Its E-step gives the bound there for nothing, so a cycle is two passes; a point whose bound is below the
+last one is refused and plain EM goes on from u2.
+"""
+
+from typing import Any, Protocol
+
+import numpy as np
+
+BURNT_IN = 1e-3  # gain of a step, in nats, below which the basin is settled and EM may be accelerated
+SLOW = 0.5  # ratio of successive gains above which it pays
+FIRST_LIMIT, LEAST_LIMIT, GROWTH = 4.0, 1.5, 4.0  # of the length of a step
+
+
+class Flat(Protocol):
+    """A model that can be moved along straight lines."""
+
+    def flatten(self, reference: Any) -> np.ndarray:
+        """Coordinates in which EM images may be combined; their Euclidean norm measures a step at `reference`."""
+        ...
+
+    def unflatten(self, coordinates: np.ndarray) -> Any:
+        """The model at these coordinates about this one as the reference, None if there is none."""
+        ...
+
+
+class Unaccelerated:
+    """Plain EM: never proposes anything."""
+
+    def propose(self, model: Any, image: Any, change: float, *, plain: bool) -> Any:
+        return None
+
+    def accepted(self) -> None: ...
+
+    def refused(self) -> None: ...
+
+
+class Squarem:
+    """Watches the steps of EM and proposes where to go instead.
+
+    The longest step allowed grows while it is the limit that binds and shrinks with every refusal.
+
+    Parameters
+    ----------
+    patient : bool
+        Wait until EM is slow, not only until it has settled in a basin.
+    """
+
+    def __init__(self, *, patient: bool):
+        self.patient, self.active = patient, False
+        self.limit, self.limited = FIRST_LIMIT, False
+        self.before: Any = None  # the model before the last plain step
+        self.last_change = np.inf
+
+    def propose(self, model: Flat, image: Flat, change: float, *, plain: bool) -> Any:
+        """A proposal, or None, after the step from `model` to its `image`.
+
+        `change` is the change of the bound that led to `model`, `plain` tells that it was an EM step.
+        """
+        before, self.before = self.before, model
+        if not self.active:
+            slow = abs(change) > SLOW * abs(self.last_change)
+            self.active = abs(change) < BURNT_IN and (slow or not self.patient)
+            self.last_change = change
+        if before is None or not plain or not self.active:
+            return None
+        u0, u1, u2 = (m.flatten(model) for m in (before, model, image))
+        step, curvature = u1 - u0, (u2 - u1) - (u1 - u0)
+        length = float(np.linalg.norm(step) / max(np.linalg.norm(curvature), np.finfo(float).tiny))
+        self.limited, length = length > self.limit, min(length, self.limit)
+        while length > 1.01:
+            proposal = model.unflatten(u0 + 2 * length * step + length**2 * curvature)
+            if proposal is not None:
+                return proposal
+            length = (length + 1) / 2
+        return None
+
+    def accepted(self) -> None:
+        """The bound at the proposal was not below the last one."""
+        if self.limited:
+            self.limit *= GROWTH
+
+    def refused(self) -> None:
+        """It was: the next steps are shorter, and plain EM goes on from the image."""
+        self.limit = max(self.limit / GROWTH, LEAST_LIMIT)
+        self.before = None
+
+
+def accelerator(name: str | None) -> Unaccelerated | Squarem:
+    """The acceleration called 'squarem', 'auto' (SQUAREM where EM is slow) or None."""
+    return Unaccelerated() if name is None else Squarem(patient=name == "auto")

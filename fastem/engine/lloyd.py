@@ -1,0 +1,71 @@
+"""Lloyd's iterations over a source: k-means by passes that keep nothing of the rows."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from fastem.families.centers import Centers, ClusterStatistics
+from fastem.sources import Source
+
+
+class LloydFit(NamedTuple):
+    """The end of a run.
+
+    Attributes
+    ----------
+    centers : Centers
+    inertia : float
+    n_filled : int
+        Clusters that have rows.
+    n_iter : int
+    """
+
+    centers: Centers
+    inertia: float
+    n_filled: int
+    n_iter: int
+
+
+def run_lloyd(centers: Centers, source: Source, *, tol: float, max_iter: int) -> LloydFit:
+    """Alternate assignment and means until the centres rest.
+
+    Parameters
+    ----------
+    centers : Centers
+        The start.
+    source : Source
+    tol : float
+        Stop when the squared moves of the centres sum to this or less. Sums are made in a fixed order, so that centres
+        whose clusters did not change move by exactly nothing: zero runs to the local minimum.
+    max_iter : int
+        Greatest number of iterations; each is one pass over the source.
+    """
+    statistics = centers.e_step(source.blocks())
+    n_iter, moved = 0, np.inf
+    while n_iter < max_iter and moved > tol:
+        new = _filled(centers, centers.m_step(statistics), statistics, source)
+        moved = float(((new.means - centers.means) ** 2).sum())
+        n_iter += 1
+        centers = new
+        if moved:
+            statistics = centers.e_step(source.blocks())
+    return LloydFit(centers, statistics.inertia, np.count_nonzero(statistics.counts), n_iter)
+
+
+def _filled(old: Centers, new: Centers, statistics: ClusterStatistics, source: Source) -> Centers:
+    """Move the centres of empty clusters to the rows farthest from their centres."""
+    empty = np.flatnonzero(statistics.counts == 0)
+    if not empty.size:
+        return new
+    rows = old.farthest(source.blocks(), empty.size)
+    means = new.means.copy()
+    means[empty[: len(rows)]] = rows
+    return replace(new, means=means)
+
+
+def mean_variance(source: Source, mean: np.ndarray) -> float:
+    """The variance of a feature, averaged over the features, in one pass; `mean` (D,) is near that of the data."""
+    statistics = Centers.of(mean[None]).e_step(source.blocks())
+    shift = statistics.sums[0] / statistics.counts[0]
+    return float((statistics.inertia / statistics.counts[0] - (shift**2).sum()) / mean.size)

@@ -1,0 +1,62 @@
+"""When to stop: by the gain of the last step, or by the distance to the optimum."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+MEMORY = 3  # ratios of successive gains that the rate of convergence is the median of
+SLOWEST = 0.9999
+
+
+class StoppingRule(Protocol):
+    """Told the change of every plain EM step, says when it is enough."""
+
+    def __call__(self, change: float) -> bool: ...
+
+    def restart(self) -> None:
+        """Gains before this moment say nothing of the rate after it."""
+        ...
+
+
+class Gain:
+    """Stop when a step changes the bound by less than `tol`: scikit-learn's rule."""
+
+    def __init__(self, tol: float):
+        self.tol = tol
+
+    def __call__(self, change: float) -> bool:
+        return abs(change) < self.tol
+
+    def restart(self) -> None:
+        pass
+
+
+class Gap:
+    """Stop when the bound is estimated to lie within `tol` of its limit.
+
+    EM converges linearly: gains d, rho d, rho^2 d, ... are still to come, d rho / (1 - rho) in all (Aitken's delta
+    squared). On a plateau rho is near one and a small gain does not stop the fit.
+    """
+
+    def __init__(self, tol: float):
+        self.tol = tol
+        self.gains: list[float] = []
+
+    def __call__(self, change: float) -> bool:
+        if not np.isfinite(change):
+            return False
+        self.gains.append(abs(change))
+        if self.gains[-1] == 0.0:
+            return self.tol > 0
+        gains = np.array(self.gains[-MEMORY - 1 :])
+        if len(gains) < 3:
+            return False
+        rate = min(float(np.median(gains[1:] / gains[:-1])), SLOWEST)
+        return gains[-1] * rate / (1.0 - rate) < self.tol
+
+    def restart(self) -> None:
+        self.gains.clear()
+
+
+RULES: dict[str, Callable[[float], StoppingRule]] = {"gain": Gain, "gap": Gap}

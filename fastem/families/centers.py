@@ -1,0 +1,86 @@
+"""The centres of k-means as the engine sees them: parameters, E-step, M-step."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from fastem.kernels import kmeans as kernel
+from fastem.kernels.passes import HEADER
+from fastem.sources import Block
+
+PIECE = 2**18  # rows whose distances are held at once when a cluster is empty
+
+
+class ClusterStatistics(NamedTuple):
+    """What one pass over the rows leaves: the inertia of the centres that made it, weights and sums of the clusters."""
+
+    inertia: float
+    counts: np.ndarray
+    sums: np.ndarray  # of w (x - origin)
+
+
+@dataclass(frozen=True)
+class Centers:
+    """Cluster centres; immutable, an M-step returns new ones.
+
+    Attributes
+    ----------
+    means : ndarray of shape (K, D)
+    origin : ndarray of shape (D,)
+        Rows are moved here to be computed with: somewhere amid the data, the same as long as the centres move.
+    """
+
+    means: np.ndarray
+    origin: np.ndarray
+
+    @classmethod
+    def of(cls, means: np.ndarray) -> "Centers":
+        return cls(means, means.mean(axis=0))
+
+    @cached_property
+    def kernel_parameters(self) -> kernel.KMeansParameters:
+        return kernel.KMeansParameters.of(self.origin, self.means)
+
+    def e_step(self, blocks: Iterable[Block]) -> ClusterStatistics:
+        """Assign every row to its nearest centre and add up the clusters; nothing is kept of the rows."""
+        total = kernel.ClusterAccumulation(kernel, self.kernel_parameters).consume(blocks)
+        return ClusterStatistics(float(total[0] + total[1]), *kernel.unpack(total[HEADER:], *self.means.shape))
+
+    def m_step(self, statistics: ClusterStatistics) -> "Centers":
+        """The means of the clusters. An empty one stays where it is."""
+        filled = statistics.counts > 0
+        means = self.means.copy()
+        means[filled] = self.origin + statistics.sums[filled] / statistics.counts[filled, None]
+        return replace(self, means=means)
+
+    def assign(self, rows: np.ndarray, **outputs: np.ndarray) -> None:
+        """Write `labels` (n,) int32 and squared `distances` (n,) to the nearest centre: whichever is given."""
+        kernel.nearest_block(self.kernel_parameters, rows, **outputs)
+
+    def farthest(self, blocks: Iterable[Block], size: int) -> np.ndarray:
+        """Up to `size` rows of positive weight that are farthest from their centres, the farthest first.
+
+        Their distances differ, so that copies of one row do not take several clusters.
+        """
+        distances, rows = np.empty(0), np.empty((0, self.means.shape[1]))
+        for piece in _pieces(blocks):
+            new = np.empty(len(piece.rows))
+            self.assign(piece.rows, distances=new)
+            if piece.weights is not None:
+                new[piece.weights == 0] = 0.0
+            _, chosen = np.unique(-new, return_index=True)
+            chosen = chosen[:size]
+            merged, order = np.unique(-np.concatenate([distances, new[chosen]]), return_index=True)
+            distances, order = -merged[:size], order[:size]
+            rows = np.concatenate([rows, piece.rows[chosen]])[order]
+        return rows[distances > 0]
+
+
+def _pieces(blocks: Iterable[Block]) -> Iterator[Block]:
+    for rows, weights in blocks:
+        for first in range(0, len(rows), PIECE):
+            part = slice(first, first + PIECE)
+            yield Block(rows[part], None if weights is None else weights[part])

@@ -1,0 +1,180 @@
+"""The pass of k-means over a block of rows: nearest centres, sums of their clusters, inertia.
+
+Hard assignments with one shared spherical variance: a row meets every centre once and its own twice. Tiles and lanes
+are those of `fastem.kernels.passes`, with the same promise: neither threads nor blocks change a bit of the result.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from fastem.kernels.blocks import counts_size
+from fastem.kernels.compilation import jitted, parallel
+from fastem.kernels.nearest import add_to_clusters, assign, measure, padded
+from fastem.kernels.passes import HEADER, _add_compensated
+from fastem.kernels.streams import MAX_LANES, Accumulation, _Threads, lane_count, tile_rows
+from fastem.kernels.tiles import Rows, _aligned, load_tile
+
+
+class KMeansParameters(NamedTuple):
+    """Centres as the kernel reads them; `of` makes them."""
+
+    origin: np.ndarray  # (D,) subtracted from every row on loading
+    centers: np.ndarray  # (K * padded D) about the origin
+    constants: np.ndarray  # (K,) -|c|^2 / 2
+
+    @classmethod
+    def of(cls, origin, centers):
+        """From centres (K, D); an origin amid the data keeps the digits of x.c - |c|^2 / 2."""
+        centred = centers - origin
+        table = np.zeros((len(centers), padded.py_func(origin.size)))
+        table[:, : origin.size] = centred
+        return cls(origin, table.ravel(), -0.5 * np.einsum("kd,kd->k", centred, centred))
+
+
+class HardTile(NamedTuple):
+    """The working memory of one lane, for some rows; the first three fields are those that `load_tile` fills."""
+
+    panels: np.ndarray
+    weights: np.ndarray
+    top: np.ndarray  # scores of the winners
+    labels: np.ndarray
+    distances: np.ndarray  # squared
+    inertia: np.ndarray  # (1,)
+
+
+@jitted
+def _new_tile(capacity, n_features):
+    return HardTile(
+        _aligned(capacity * n_features),
+        _aligned(capacity),
+        _aligned(capacity),
+        np.empty(capacity, np.int64),
+        _aligned(capacity),
+        np.empty(1),
+    )
+
+
+def auxiliary_size(capacity: int, n_clusters: int, n_features: int) -> int:
+    return 0
+
+
+def statistics_size(n_clusters: int, n_features: int) -> int:
+    """Doubles of the counts and sums of one lane."""
+    return counts_size(n_clusters) + n_clusters * padded.py_func(n_features)
+
+
+def unpack(statistics: np.ndarray, n_clusters: int, n_features: int):
+    """Counts (K,) and sums of w (x - origin) (K, D)."""
+    counts, sums = np.split(statistics, [counts_size(n_clusters)])
+    return counts[:n_clusters], sums.reshape(n_clusters, -1)[:, :n_features]
+
+
+@jitted
+def _lane(rows, weights, parameters, capacity, first_tile, with_sums, lane, statistics, labels, distances):
+    """One lane's share of a block that starts with global tile `first_tile`."""
+    n_lanes, n_features, n_clusters = statistics.shape[0], parameters.origin.size, parameters.constants.size
+    tile = _new_tile(capacity, n_features)
+    total = statistics[lane]
+    n_tiles = (rows.count + capacity - 1) // capacity
+    for t in range((lane - first_tile) % n_lanes, n_tiles, n_lanes):
+        first = t * capacity
+        count = min(capacity, rows.count - first)
+        n_panels = load_tile(rows, first, count, weights, parameters.origin, tile)
+        assign(
+            tile.panels,
+            n_panels,
+            n_features,
+            n_clusters,
+            parameters.centers,
+            parameters.constants,
+            tile.top,
+            tile.labels,
+        )
+        if with_sums:
+            _add_tile(parameters, n_panels, tile, total)
+        elif distances.size:
+            measure(tile.panels, n_panels, n_features, parameters.centers, tile.labels, tile.distances)
+        if labels.size:
+            for row in range(count):
+                labels[first + row] = tile.labels[row]
+        if distances.size:
+            for row in range(count):
+                distances[first + row] = tile.distances[row]
+
+
+@jitted
+def _add_tile(parameters, n_panels, tile, total):
+    n_clusters = parameters.constants.size
+    counts = total[HEADER:]
+    add_to_clusters(
+        tile.panels,
+        n_panels,
+        parameters.origin.size,
+        parameters.centers,
+        tile.labels,
+        tile.distances,
+        tile.weights,
+        tile.inertia,
+        counts,
+        counts[(n_clusters + 7) // 8 * 8 :],
+    )
+    _add_compensated(total, tile.inertia[0])
+
+
+@jitted
+def nearest_pass_serial(rows, weights, parameters, capacity, first_tile, with_sums, statistics, labels, distances):
+    """`nearest_pass` in the calling thread."""
+    for lane in range(statistics.shape[0]):
+        _lane(rows, weights, parameters, capacity, first_tile, with_sums, lane, statistics, labels, distances)
+
+
+@parallel
+def nearest_pass(rows, weights, parameters, capacity, first_tile, with_sums, statistics, labels, distances):
+    """Write the cluster (count,) and the squared distance to its centre (count,); add to `statistics` if `with_sums`.
+
+    `labels` and `distances` may be empty: then they are not kept. `statistics` is (lanes, HEADER + statistics_size) and
+    begins with the inertia and its compensation; `weights` is (count,) or empty for ones.
+    """
+    for lane in prange(statistics.shape[0]):
+        _lane(rows, weights, parameters, capacity, first_tile, with_sums, np.int64(lane), statistics, labels, distances)
+
+
+# blocks of rows -------------------------------------------------------------------------------------------------------
+
+NO_LABELS, NO_DISTANCES = np.empty(0, dtype=np.int32), np.empty(0)
+
+
+def _run(rows, weights, parameters, capacity, first_tile, with_sums, statistics, labels, distances) -> None:
+    with _Threads(len(rows) * parameters.constants.size * parameters.origin.size) as parallel:
+        run = nearest_pass if parallel else nearest_pass_serial
+        run(Rows.of(rows), weights, parameters, capacity, first_tile, with_sums, statistics, labels, distances)
+
+
+class ClusterAccumulation(Accumulation):
+    """Inertia, counts and sums of the clusters."""
+
+    def _pass(self, rows: np.ndarray, weights: np.ndarray | None) -> None:
+        n_tiles = -(-len(rows) // self.capacity)
+        lanes = min(lane_count(self.size), self.n_tiles + n_tiles)
+        if lanes > len(self.lanes):
+            grown = np.zeros((lanes, self.size))
+            grown[: len(self.lanes)] = self.lanes
+            self.lanes = grown
+        weights = np.empty(0) if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
+        _run(rows, weights, self.parameters, self.capacity, self.n_tiles, True, self.lanes, NO_LABELS, NO_DISTANCES)
+        self.n_tiles += n_tiles
+
+
+def nearest_block(
+    parameters: KMeansParameters,
+    rows: np.ndarray,
+    *,
+    labels: np.ndarray = NO_LABELS,
+    distances: np.ndarray = NO_DISTANCES,
+) -> None:
+    """Write the nearest cluster (n,) int32 and the squared distance to it (n,) of the rows of a block."""
+    capacity = tile_rows(parameters.constants.size, parameters.origin.size)
+    lanes = np.empty((min(MAX_LANES, -(-len(rows) // capacity)), 0))
+    _run(rows, np.empty(0), parameters, capacity, 0, False, lanes, labels, distances)

@@ -1,0 +1,334 @@
+"""The scikit-learn face of k-means."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.spatial.distance import cdist
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from fastem.engine import seeding
+from fastem.engine.lloyd import LloydFit, mean_variance
+from fastem.families.centers import Centers
+from fastem.sources import Block, Source, as_source
+
+SAMPLE_MEMORY = 2**25  # bytes that the rows for seeding may take
+SAMPLE_ITERATIONS = 20  # Lloyd's iterations on them, when there are more rows than these
+SMALL_WORK = (
+    4_000_000  # rows * clusters * features up to which one thread in one call is faster than a pass an iteration
+)
+
+
+class _Sample(NamedTuple):
+    """Rows for seeding: about their mean, in an order that does not depend on that of the data."""
+
+    rows: np.ndarray
+    weights: np.ndarray
+    mean: np.ndarray
+
+    @classmethod
+    def of(cls, block: Block) -> "_Sample":
+        order = seeding.canonical_order(block.rows)
+        weights = np.ones(len(order)) if block.weights is None else block.weights[order]
+        rows = block.rows[order]
+        mean = np.einsum("n,nd->d", weights, rows) / weights.sum()
+        rows -= mean
+        return cls(rows, weights, mean)
+
+    def mean_variance(self) -> float:
+        squares = np.einsum("n,nd,nd->", self.weights, self.rows, self.rows)
+        return float(squares / (self.weights.sum() * self.mean.size))
+
+
+class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
+    """k-means clustering by Lloyd's algorithm; a drop-in for `sklearn.cluster.KMeans` on dense data.
+
+    Minimises the inertia, sum_n w_n min_k |x_n - c_k|^2. An iteration is one pass over the rows: every row finds its
+    nearest centre and is added to its cluster, with no array of n_samples x n_clusters; then each centre moves to the
+    mean of its cluster (Lloyd 1982). The result is the same to the last bit for any number of threads.
+
+    Parameters
+    ----------
+    n_clusters : int, default=8
+        Number of clusters K.
+    init : {'k-means++', 'random'}, array-like of shape (n_clusters, n_features) or callable, default='k-means++'
+        How to start. 'k-means++': greedy k-means++ (Arthur and Vassilvitskii 2007); 'random': K rows. Both look at a
+        bounded random sample of the rows and, when there are more, also begin Lloyd's iterations on it. Or the centres
+        themselves, or a function of (rows, K, random_state=) that returns them for the sample of rows it is given.
+    n_init : 'auto' or int, default='auto'
+        Number of starts; the least inertia wins. 'auto' stands for 10 if `init` is 'random' or callable, else for 1.
+    max_iter : int, default=300
+        Greatest number of iterations, each one pass over the rows.
+    tol : float, default=1e-4
+        Stop when the squared moves of the centres sum to this share of the mean variance of the features, or less.
+    verbose : int, default=0
+        1 prints the iterations.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the starts.
+
+    Attributes
+    ----------
+    cluster_centers_ : ndarray of shape (n_clusters, n_features)
+    labels_ : ndarray of shape (n_samples,), int32
+        The nearest centre of each row.
+    inertia_ : float
+        Sum of weights times squared distances to the nearest centre.
+    n_iter_ : int
+        Iterations of the best start.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        If `X` has string column names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastem import KMeans
+    >>> X = np.array([[1.0, 2], [1, 4], [1, 0], [10, 2], [10, 4], [10, 0]])
+    >>> kmeans = KMeans(n_clusters=2, random_state=0).fit(X)
+    >>> np.sort(kmeans.cluster_centers_[:, 0])
+    array([ 1., 10.])
+    >>> kmeans.inertia_
+    16.0
+    """
+
+    _parameter_constraints: dict = {
+        "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "init": [StrOptions({"k-means++", "random"}), callable, "array-like"],
+        "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        n_clusters=8,
+        *,
+        init="k-means++",
+        n_init="auto",
+        max_iter=300,
+        tol=1e-4,
+        verbose=0,
+        random_state=None,
+    ):
+        self.n_clusters = n_clusters
+        self.init = init
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.verbose = verbose
+        self.random_state = random_state
+
+    # fitting ----------------------------------------------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None):
+        """Find the centres.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Any memory layout; float32, float64 and memory maps are read in place.
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative; an integer weight counts as that many equal rows.
+
+        Returns
+        -------
+        self : KMeans
+
+        Raises
+        ------
+        ValueError
+            If X, the weights or the start are invalid, or fewer rows have a positive weight than there are clusters.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the data have fewer distinct rows than there are clusters.
+        """
+        source = self._source(X, sample_weight, reset=True)
+        random_state = check_random_state(self.random_state)
+        # A generator of its own: how many numbers the sample takes depends on the rows, the starts must not.
+        sampling = np.random.RandomState(random_state.randint(2**31 - 1))
+        size = self._sample_size(source.n_features)
+        block = source.sample(size, sampling)
+        sample = _Sample.of(block)
+        complete = len(block.rows) < size  # all rows are in it
+        variance = sample.mean_variance() if complete else mean_variance(source, sample.mean)
+        run = self._run_small if complete and self._work(block.rows) <= SMALL_WORK else self._run
+        fits = []
+        for _ in range(self._n_starts()):
+            centers = self._start(block, sample, complete, random_state)
+            fits.append(run(centers, source, sample, self.tol * variance))
+        self._keep(min(fits, key=lambda fit: fit.inertia), source)
+        return self
+
+    def _source(self, X, sample_weight=None, *, reset=False) -> Source:
+        X = validate_data(self, X, reset=reset, dtype="numeric")
+        n_rows = len(X)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+            n_rows = np.count_nonzero(sample_weight)
+        if reset and n_rows < self.n_clusters:
+            weighted = "" if sample_weight is None else " with a positive weight"
+            raise ValueError(f"n_samples={n_rows}{weighted} should be >= n_clusters={self.n_clusters}.")
+        return as_source(X, sample_weight)
+
+    def _sample_size(self, n_features: int) -> int:
+        wanted = max(20_000, 256 * self.n_clusters)
+        return max(min(wanted, SAMPLE_MEMORY // (8 * n_features)), 8 * self.n_clusters)
+
+    def _n_starts(self) -> int:
+        drawn = isinstance(self.init, str) or callable(self.init)
+        if self.n_init == "auto":
+            return 10 if callable(self.init) or (drawn and self.init == "random") else 1
+        if not drawn and self.n_init > 1:
+            warnings.warn(
+                f"The initial centres are given: only one start is made instead of n_init={self.n_init}.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        return self.n_init if drawn else 1
+
+    def _start(self, sample: Block, mean: np.ndarray, source: Source, random_state) -> Centers:
+        shape = self.n_clusters, source.n_features
+        if callable(self.init):
+            return Centers(_checked(self.init(sample.rows, shape[0], random_state=random_state), shape), mean)
+        if not isinstance(self.init, str):
+            return Centers(_checked(self.init, shape), mean)
+        order = seeding.canonical_order(sample.rows)
+        rows = sample.rows[order] - mean
+        weights = np.ones(len(rows)) if sample.weights is None else sample.weights[order]
+        if self.init == "random":
+            chosen = random_state.choice(len(rows), size=shape[0], replace=False, p=weights / weights.sum())
+        else:
+            chosen = seeding.kmeans_plusplus(rows, weights, shape[0], random_state)
+        centers = rows[chosen]
+        if len(rows) == self._sample_size(source.n_features):  # there are more rows than these
+            tol = self.tol * np.average(rows**2, axis=0, weights=weights).mean()
+            centers, _, _, _ = seeding.lloyd(rows, weights, centers, SAMPLE_ITERATIONS, tol)
+        return Centers(mean + centers, mean)
+
+    def _report(self, iteration: int, inertia: float) -> None:
+        if self.verbose:
+            print(f"Iteration {iteration}, inertia {inertia}.")
+
+    def _keep(self, fit: LloydFit, source: Source) -> None:
+        self.cluster_centers_ = fit.centers.means
+        self.inertia_ = fit.statistics.inertia
+        self.n_iter_ = fit.n_iter
+        self._n_features_out = self.n_clusters
+        self.labels_ = self._labels(source)
+        found = np.count_nonzero(fit.statistics.counts)
+        if found < self.n_clusters:
+            warnings.warn(
+                f"Only {found} of {self.n_clusters} clusters have rows: the data have fewer distinct rows than "
+                "clusters.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+    def fit_predict(self, X, y=None, sample_weight=None):
+        """Find the centres, then return the nearest one of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int32
+        """
+        return self.fit(X, sample_weight=sample_weight).labels_
+
+    def fit_transform(self, X, y=None, sample_weight=None):
+        """Find the centres, then return the distances of each row to all of them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        distances : ndarray of shape (n_samples, n_clusters)
+        """
+        return self.fit(X, sample_weight=sample_weight).transform(X)
+
+    # what fitted centres say of rows ----------------------------------------------------------------------------------
+
+    def _labels(self, source: Source) -> np.ndarray:
+        centers = Centers.of(self.cluster_centers_)
+        labels = np.empty(source.n_rows, dtype=np.int32)
+        first = 0
+        for rows, _ in source.blocks():
+            centers.assign(rows, labels=labels[first : first + len(rows)])
+            first += len(rows)
+        return labels
+
+    def predict(self, X):
+        """The nearest centre of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int32
+        """
+        check_is_fitted(self)
+        return self._labels(self._source(X))
+
+    def transform(self, X):
+        """Euclidean distances of each row to all centres.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        distances : ndarray of shape (n_samples, n_clusters)
+        """
+        check_is_fitted(self)
+        return np.concatenate([cdist(rows, self.cluster_centers_) for rows, _ in self._source(X).blocks()])
+
+    def score(self, X, y=None, sample_weight=None):
+        """Minus the inertia of the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        score : float
+        """
+        check_is_fitted(self)
+        source = self._source(X, sample_weight)
+        return -Centers.of(self.cluster_centers_).e_step(source.blocks()).inertia
+
+
+def _checked(centers, shape: tuple[int, int]) -> np.ndarray:
+    centers = check_array(centers, dtype=np.float64, input_name="init")
+    if centers.shape != shape:
+        raise ValueError(f"The initial centres should have the shape {shape}, got {centers.shape}.")
+    return centers

@@ -1,0 +1,112 @@
+"""Gaussian mixtures from labels or responsibilities: the M-step of a given E-step."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_array
+
+from fastem.families.covariances import CovarianceStructure, Moments
+from fastem.families.gaussian import GaussianMixtureModel, Statistics
+from fastem.sources import Block
+
+Part = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows (n, D), weights (n,), labels (n,) or responsibilities (n, K)
+
+
+def checked_partition(partition: Any, n_rows: int, n_components: int) -> np.ndarray:
+    """Labels (n,) as int64 or responsibilities (n, K) as float64.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    partition = check_array(partition, ensure_2d=False, dtype=None, input_name="init_params")
+    if partition.shape == (n_rows, n_components):
+        if (partition < 0).any() or not np.allclose(partition.sum(axis=1), 1.0, atol=1e-6):
+            raise ValueError("Responsibilities in init_params must be non-negative and sum to one in every row.")
+        return partition.astype(np.float64, copy=False)
+    if partition.shape == (n_rows,) and np.issubdtype(partition.dtype, np.integer):
+        if partition.min() < 0 or partition.max() >= n_components:
+            raise ValueError(f"Labels in init_params must lie between 0 and n_components - 1 = {n_components - 1}.")
+        return partition.astype(np.int64, copy=False)
+    raise ValueError(
+        f"init_params must be responsibilities of shape ({n_rows}, {n_components}) or integer labels of shape "
+        f"({n_rows},), got an array of shape {partition.shape} and dtype {partition.dtype}."
+    )
+
+
+def model_of_partition(
+    structure: CovarianceStructure,
+    blocks: Callable[[], Iterable[Block]],
+    partition: np.ndarray,
+    n_components: int,
+    reg_covar: float,
+    *,
+    shrink: bool = False,
+) -> GaussianMixtureModel:
+    """The M-step of a partition of all rows that `blocks()` yields; a component without rows starts retired.
+
+    With `shrink` every cluster borrows D + 1 rows from the covariance within all: a cluster of a few rows has hardly
+    one of its own.
+    """
+    moments, means = _moments(structure, lambda: _cut(blocks(), partition), n_components)
+    if shrink and not structure.shared:
+        moments = _shrunk(moments)
+    everyone, unit = structure.mask(n_components, True), np.ones(means.shape[1])
+    unused = structure.widen(np.zeros(structure.shape(*means.shape)), everyone, unit)
+    weights = moments.counts / moments.counts.sum()
+    blank = GaussianMixtureModel(structure, weights, means, unused, unused, reg_covar)
+    return blank.m_step(Statistics(np.nan, moments))
+
+
+def same_partition(a: np.ndarray, b: np.ndarray, n_components: int) -> bool:
+    """Whether two label vectors differ in the names of the clusters only."""
+    return len(np.unique(a * n_components + b)) == len(np.unique(a)) == len(np.unique(b))
+
+
+def _cut(blocks: Iterable[Block], partition: np.ndarray) -> Iterator[Part]:
+    """Blocks with their part of the partition."""
+    first = 0
+    for rows, weights in blocks:
+        part = partition[first : first + len(rows)]
+        yield rows, np.ones(len(rows)) if weights is None else weights, part
+        first += len(rows)
+
+
+def _members(part: Part, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that component k is responsible for, and how much."""
+    rows, weights, partition = part
+    if partition.ndim == 2:
+        return rows.astype(np.float64, copy=False), weights * partition[:, k]
+    chosen = partition == k
+    return rows[chosen].astype(np.float64, copy=False), weights[chosen]
+
+
+def _moments(
+    structure: CovarianceStructure, parts: Callable[[], Iterator[Part]], n_components: int
+) -> tuple[Moments, np.ndarray]:
+    """Moments of a partition about its own means, and these means; two passes."""
+    counts: Any = 0.0
+    sums: Any = 0.0
+    for part in parts():
+        members = [_members(part, k) for k in range(n_components)]
+        counts = counts + np.array([w.sum() for _, w in members])
+        sums = sums + np.stack([np.einsum("n,nd->d", w, x) for x, w in members])
+    grand_mean = sums.sum(axis=0) / counts.sum()
+    means = np.where(counts[:, None] > 0, sums / np.where(counts > 0, counts, 1.0)[:, None], grand_mean)
+    second: Any = 0.0
+    for part in parts():
+        if structure.shared:
+            second = second + structure.scatter_about(part[0] - grand_mean, part[1])
+            continue
+        members = [_members(part, k) for k in range(n_components)]
+        second = second + np.stack([structure.scatter_about(x - means[k], w) for k, (x, w) in enumerate(members)])
+    return Moments(counts, np.zeros_like(means), second), means
+
+
+def _shrunk(moments: Moments) -> Moments:
+    borrowed = moments.first.shape[1] + 1.0
+    share = (moments.counts / (moments.counts + borrowed)).reshape(-1, *[1] * (moments.second.ndim - 1))
+    pooled = moments.second.sum(axis=0) / moments.counts.sum()
+    return moments._replace(second=share * (moments.second + borrowed * pooled))

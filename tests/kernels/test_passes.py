@@ -1,0 +1,71 @@
+"""The fused and the scoring pass against the plain oracle.
+
+They are made of LLVM intrinsics, which have no meaning without a compiler: `NUMBA_DISABLE_JIT=1` cannot run them. The
+plain twin that they are compared with here is `tests/reference.py`.
+"""
+
+import numpy as np
+import pytest
+import reference
+from cases import SHAPES, STRUCTURES, case
+from helpers import accumulated, kernel_parameters, moments, scored
+from numpy.testing import assert_allclose, assert_array_equal
+
+every_case = pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case(structure, *shape), id=f"{structure}-{'x'.join(map(str, shape))}")
+        for structure in STRUCTURES
+        for shape in SHAPES
+    ],
+)
+pytestmark = every_case
+
+
+def test_log_likelihood_and_weight(case):
+    sums = accumulated(case, [(case.rows, case.sample_weight)])
+    assert_allclose(sums[0] + sums[1], case.sample_weight @ reference.log_density(case.log_joint), rtol=1e-12)
+    assert_allclose(sums[2], case.sample_weight.sum(), rtol=1e-14)
+
+
+def test_log_likelihood_alone_equals_that_of_the_fused_pass(case):
+    block = case.rows, case.sample_weight
+    alone, fused = accumulated(case, [block], with_moments=False), accumulated(case, [block])
+    assert_array_equal(alone[:3], fused[:3])
+    assert not alone[8:].any()
+
+
+def test_moments(case):
+    expected_counts = reference.counts(case.shares)
+    found = moments(case, accumulated(case, [(case.rows, case.sample_weight)]))
+    assert_allclose(found[0], expected_counts, rtol=1e-11, atol=1e-14)
+    for moment, expected in zip(found[1:], expected_moments(case), strict=True):
+        assert_allclose(moment, expected, rtol=1e-10, atol=1e-12 * max(1.0, np.abs(expected).max()))
+
+
+def expected_moments(case):
+    """First and second moments, each about what the kernel takes it about."""
+    origins = np.broadcast_to(kernel_parameters(case).origin, case.means.shape)
+    first_about = case.means if case.structure in ("full", "diag") else origins
+    second_about = origins if case.structure == "tied" else case.means
+    second = reference.second_moments(case.rows, case.shares, second_about)
+    reduced = {
+        "full": second,
+        "tied": second.sum(axis=0),
+        "diag": np.diagonal(second, axis1=1, axis2=2),
+        "spherical": np.trace(second, axis1=1, axis2=2),
+    }
+    return reference.first_moments(case.rows, case.shares, first_about), reduced[case.structure]
+
+
+def test_without_weights_every_row_counts_one(case):
+    ones = np.ones(len(case.rows))
+    assert_array_equal(accumulated(case, [(case.rows, None)]), accumulated(case, [(case.rows, ones)]))
+
+
+def test_scores(case):
+    density, labels, shares = scored(case, case.rows)
+    joint = case.log_joint
+    assert_allclose(density, reference.log_density(joint), rtol=1e-12, atol=1e-12)
+    assert_allclose(shares, reference.responsibilities(joint), rtol=1e-10, atol=1e-15)
+    assert_array_equal(labels, joint.argmax(axis=1))

@@ -1,0 +1,76 @@
+"""Gaussian mixtures written down plainly: NumPy and SciPy, float64, one array of rows by components after another."""
+
+import numpy as np
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+
+def matrices(structure, covariances, n_components, n_features):
+    """Covariances of any structure as (K, D, D)."""
+    unit = np.eye(n_features)
+    return {
+        "full": lambda: covariances,
+        "tied": lambda: np.stack([covariances] * n_components),
+        "diag": lambda: np.stack([np.diag(variances) for variances in covariances]),
+        "spherical": lambda: np.stack([variance * unit for variance in covariances]),
+    }[structure]()
+
+
+def log_joint(rows, weights, means, matrices):
+    """log w_k N(x_n | mu_k, Sigma_k), (n, K)."""
+    columns = [
+        np.log(w) + multivariate_normal(mean, matrix).logpdf(rows).reshape(len(rows))
+        for w, mean, matrix in zip(weights, means, matrices, strict=True)
+    ]
+    return np.stack(columns, axis=1)
+
+
+def log_density(joint):
+    """log p(x_n), (n,)."""
+    return logsumexp(joint, axis=1)
+
+
+def responsibilities(joint):
+    """p(k | x_n), (n, K)."""
+    return np.exp(joint - log_density(joint)[:, None])
+
+
+def counts(shares):
+    return shares.sum(axis=0)
+
+
+def first_moments(rows, shares, means):
+    """Sums of r (x - mu_k), (K, D)."""
+    return np.stack([r @ (rows - mean) for r, mean in zip(shares.T, means, strict=True)])
+
+
+def second_moments(rows, shares, means):
+    """Sums of r (x - mu_k)(x - mu_k)^T, (K, D, D)."""
+    deviations = [rows - mean for mean in means]
+    return np.stack([(d * r[:, None]).T @ d for r, d in zip(shares.T, deviations, strict=True)])
+
+
+def covariances(structure, rows, shares, means):
+    """Maximum-likelihood covariances about the means (K, D), for responsibilities times sample weights (n, K)."""
+    n_rows_of = counts(shares)
+    scatter = second_moments(rows, shares, means)
+    variances = np.diagonal(scatter, axis1=1, axis2=2) / n_rows_of[:, None]
+    return {
+        "full": lambda: scatter / n_rows_of[:, None, None],
+        "tied": lambda: scatter.sum(axis=0) / n_rows_of.sum(),
+        "diag": lambda: variances,
+        "spherical": lambda: variances.mean(axis=1),
+    }[structure]()
+
+
+def m_step(structure, rows, shares):
+    """Weights, means and covariances that maximise the expected log-likelihood."""
+    n_rows_of = counts(shares)
+    means = shares.T @ rows / n_rows_of[:, None]
+    return n_rows_of / n_rows_of.sum(), means, covariances(structure, rows, shares, means)
+
+
+def em_step(structure, rows, sample_weight, weights, means, covariances):
+    """The parameters after one iteration of EM."""
+    joint = log_joint(rows, weights, means, matrices(structure, covariances, *means.shape))
+    return m_step(structure, rows, responsibilities(joint) * sample_weight[:, None])
