@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastem.gaussian_mixture import GaussianMixture
+    from fastem.kmeans import KMeans
     from fastem.persistence import load, save
 
 __version__ = "0.1.0"
 
-__all__ = ["GaussianMixture", "__version__", "load", "save"]
+__all__ = ["GaussianMixture", "KMeans", "__version__", "load", "save"]
 
 # The estimators and the modules they live in; also the only classes that a model file may name.
-ESTIMATORS = {"GaussianMixture": "fastem.gaussian_mixture"}
+ESTIMATORS = {"GaussianMixture": "fastem.gaussian_mixture", "KMeans": "fastem.kmeans"}
 
 _MODULES = {**ESTIMATORS, "load": "fastem.persistence", "save": "fastem.persistence"}
 

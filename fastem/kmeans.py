@@ -2,9 +2,9 @@
 
 import warnings
 from numbers import Integral, Real
+from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial.distance import cdist
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -18,36 +18,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastem.engine import seeding
-from fastem.engine.lloyd import LloydFit, mean_variance
+from fastem.engine.lloyd import LloydFit, mean_variance, run_lloyd, run_lloyd_in_memory
 from fastem.families.centers import Centers
 from fastem.sources import Block, Source, as_source
 
 SAMPLE_MEMORY = 2**25  # bytes that the rows for seeding may take
 SAMPLE_ITERATIONS = 20  # Lloyd's iterations on them, when there are more rows than these
-SMALL_WORK = (
-    4_000_000  # rows * clusters * features up to which one thread in one call is faster than a pass an iteration
-)
-
-
-class _Sample(NamedTuple):
-    """Rows for seeding: about their mean, in an order that does not depend on that of the data."""
-
-    rows: np.ndarray
-    weights: np.ndarray
-    mean: np.ndarray
-
-    @classmethod
-    def of(cls, block: Block) -> "_Sample":
-        order = seeding.canonical_order(block.rows)
-        weights = np.ones(len(order)) if block.weights is None else block.weights[order]
-        rows = block.rows[order]
-        mean = np.einsum("n,nd->d", weights, rows) / weights.sum()
-        rows -= mean
-        return cls(rows, weights, mean)
-
-    def mean_variance(self) -> float:
-        squares = np.einsum("n,nd,nd->", self.weights, self.rows, self.rows)
-        return float(squares / (self.weights.sum() * self.mean.size))
+SMALL_WORK = 4_000_000  # rows * clusters * features up to which one call for all iterations beats passes with threads
 
 
 class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
@@ -72,7 +49,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
     tol : float, default=1e-4
         Stop when the squared moves of the centres sum to this share of the mean variance of the features, or less.
     verbose : int, default=0
-        1 prints the iterations.
+        1 prints the outcome of each start.
     random_state : int, RandomState instance or None, default=None
         Seed of the starts.
 
@@ -160,18 +137,13 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         """
         source = self._source(X, sample_weight, reset=True)
         random_state = check_random_state(self.random_state)
-        # A generator of its own: how many numbers the sample takes depends on the rows, the starts must not.
-        sampling = np.random.RandomState(random_state.randint(2**31 - 1))
-        size = self._sample_size(source.n_features)
-        block = source.sample(size, sampling)
-        sample = _Sample.of(block)
-        complete = len(block.rows) < size  # all rows are in it
-        variance = sample.mean_variance() if complete else mean_variance(source, sample.mean)
-        run = self._run_small if complete and self._work(block.rows) <= SMALL_WORK else self._run
+        sample = self._sample(source, random_state)
+        tol = self.tol * (sample.mean_variance() if sample.complete else mean_variance(source, sample.mean))
         fits = []
-        for _ in range(self._n_starts()):
-            centers = self._start(block, sample, complete, random_state)
-            fits.append(run(centers, source, sample, self.tol * variance))
+        for n in range(self._n_starts()):
+            fits.append(self._run(self._start(sample, random_state), source, sample, tol))
+            if self.verbose:
+                print(f"Start {n}: {fits[-1].n_iter} iterations, inertia {fits[-1].inertia:.6g}")
         self._keep(min(fits, key=lambda fit: fit.inertia), source)
         return self
 
@@ -180,15 +152,18 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         n_rows = len(X)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-            n_rows = np.count_nonzero(sample_weight)
+            n_rows = int(np.count_nonzero(sample_weight))
         if reset and n_rows < self.n_clusters:
             weighted = "" if sample_weight is None else " with a positive weight"
             raise ValueError(f"n_samples={n_rows}{weighted} should be >= n_clusters={self.n_clusters}.")
         return as_source(X, sample_weight)
 
-    def _sample_size(self, n_features: int) -> int:
+    def _sample(self, source: Source, random_state) -> "_Sample":
         wanted = max(20_000, 256 * self.n_clusters)
-        return max(min(wanted, SAMPLE_MEMORY // (8 * n_features)), 8 * self.n_clusters)
+        size = max(min(wanted, SAMPLE_MEMORY // (8 * source.n_features)), 8 * self.n_clusters)
+        # A generator of its own: how many numbers the sample takes depends on the rows, the starts must not.
+        sampling = np.random.RandomState(random_state.randint(2**31 - 1))
+        return _Sample.of(source.sample(size, sampling), size)
 
     def _n_starts(self) -> int:
         drawn = isinstance(self.init, str) or callable(self.init)
@@ -202,39 +177,44 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             )
         return self.n_init if drawn else 1
 
-    def _start(self, sample: Block, mean: np.ndarray, source: Source, random_state) -> Centers:
-        shape = self.n_clusters, source.n_features
-        if callable(self.init):
-            return Centers(_checked(self.init(sample.rows, shape[0], random_state=random_state), shape), mean)
+    def _start(self, sample: "_Sample", random_state) -> Centers:
+        rows, weights, mean = sample.rows, sample.weights, sample.mean
         if not isinstance(self.init, str):
-            return Centers(_checked(self.init, shape), mean)
-        order = seeding.canonical_order(sample.rows)
-        rows = sample.rows[order] - mean
-        weights = np.ones(len(rows)) if sample.weights is None else sample.weights[order]
+            centers = self.init
+            if callable(centers):
+                centers = centers(rows + mean, self.n_clusters, random_state=random_state)
+            return Centers(self._checked(centers, mean.size), mean)
         if self.init == "random":
-            chosen = random_state.choice(len(rows), size=shape[0], replace=False, p=weights / weights.sum())
+            shares = weights / weights.sum()
+            chosen = random_state.choice(len(rows), size=self.n_clusters, replace=False, p=shares)
         else:
-            chosen = seeding.kmeans_plusplus(rows, weights, shape[0], random_state)
-        centers = rows[chosen]
-        if len(rows) == self._sample_size(source.n_features):  # there are more rows than these
-            tol = self.tol * np.average(rows**2, axis=0, weights=weights).mean()
-            centers, _, _, _ = seeding.lloyd(rows, weights, centers, SAMPLE_ITERATIONS, tol)
-        return Centers(mean + centers, mean)
+            chosen = seeding.kmeans_plusplus(rows, weights, self.n_clusters, random_state)
+        return Centers(mean + rows[chosen], mean)
 
-    def _report(self, iteration: int, inertia: float) -> None:
-        if self.verbose:
-            print(f"Iteration {iteration}, inertia {inertia}.")
+    def _checked(self, centers, n_features: int) -> np.ndarray:
+        centers = check_array(centers, dtype=np.float64, input_name="init")
+        if centers.shape != (self.n_clusters, n_features):
+            raise ValueError(
+                f"The initial centres should have the shape {(self.n_clusters, n_features)}, got {centers.shape}."
+            )
+        return centers
+
+    def _run(self, centers: Centers, source: Source, sample: "_Sample", tol: float) -> LloydFit:
+        memory = sample.rows, sample.weights
+        if sample.complete and self.n_clusters * sample.rows.size <= SMALL_WORK:
+            return run_lloyd_in_memory(centers, *memory, tol=tol, max_iter=self.max_iter)
+        if not sample.complete and isinstance(self.init, str):
+            centers = run_lloyd_in_memory(centers, *memory, tol=tol, max_iter=SAMPLE_ITERATIONS).centers
+        return run_lloyd(centers, source, tol=tol, max_iter=self.max_iter)
 
     def _keep(self, fit: LloydFit, source: Source) -> None:
         self.cluster_centers_ = fit.centers.means
-        self.inertia_ = fit.statistics.inertia
+        self.inertia_ = fit.inertia
         self.n_iter_ = fit.n_iter
-        self._n_features_out = self.n_clusters
         self.labels_ = self._labels(source)
-        found = np.count_nonzero(fit.statistics.counts)
-        if found < self.n_clusters:
+        if fit.n_filled < self.n_clusters:
             warnings.warn(
-                f"Only {found} of {self.n_clusters} clusters have rows: the data have fewer distinct rows than "
+                f"Only {fit.n_filled} of {self.n_clusters} clusters have rows: the data have fewer distinct rows than "
                 "clusters.",
                 ConvergenceWarning,
                 stacklevel=3,
@@ -272,6 +252,11 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
 
     # what fitted centres say of rows ----------------------------------------------------------------------------------
 
+    @property
+    def _n_features_out(self) -> int:
+        """Columns of `transform`, for their names."""
+        return len(self.cluster_centers_)
+
     def _labels(self, source: Source) -> np.ndarray:
         centers = Centers.of(self.cluster_centers_)
         labels = np.empty(source.n_rows, dtype=np.int32)
@@ -307,7 +292,13 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         distances : ndarray of shape (n_samples, n_clusters)
         """
         check_is_fitted(self)
-        return np.concatenate([cdist(rows, self.cluster_centers_) for rows, _ in self._source(X).blocks()])
+        source, centers = self._source(X), Centers.of(self.cluster_centers_)
+        table = np.empty((source.n_rows, len(self.cluster_centers_)))
+        first = 0
+        for rows, _ in source.blocks():
+            centers.distances(rows, table[first : first + len(rows)])
+            first += len(rows)
+        return table
 
     def score(self, X, y=None, sample_weight=None):
         """Minus the inertia of the rows.
@@ -327,8 +318,24 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         return -Centers.of(self.cluster_centers_).e_step(source.blocks()).inertia
 
 
-def _checked(centers, shape: tuple[int, int]) -> np.ndarray:
-    centers = check_array(centers, dtype=np.float64, input_name="init")
-    if centers.shape != shape:
-        raise ValueError(f"The initial centres should have the shape {shape}, got {centers.shape}.")
-    return centers
+class _Sample(NamedTuple):
+    """Rows for seeding: about their mean, in an order that does not depend on that of the data."""
+
+    rows: np.ndarray
+    weights: np.ndarray
+    mean: np.ndarray
+    complete: bool  # these are all
+
+    @classmethod
+    def of(cls, block: Block, size: int) -> "_Sample":
+        order = seeding.canonical_order(block.rows)
+        weights = np.ones(len(order)) if block.weights is None else block.weights[order]
+        rows = block.rows[order]
+        mean = np.einsum("n,nd->d", weights, rows) / weights.sum()
+        rows -= mean
+        return cls(rows, weights, mean, len(rows) < size)
+
+    def mean_variance(self) -> float:
+        """The variance of a feature, averaged over the features."""
+        squares = np.einsum("n,nd,nd->", self.weights, self.rows, self.rows)
+        return float(squares / (self.weights.sum() * self.mean.size))

@@ -8,11 +8,13 @@ import numpy as np
 from sklearn.utils import check_array
 
 from fastem.engine import seeding
+from fastem.engine.em import Fit
 from fastem.engine.subsampling import FACTOR, grow, run_level
 from fastem.families.covariances import CovarianceStructure
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.partitions import checked_partition, model_of_partition, same_partition
 from fastem.sources import Block, Source
+from fastem.split_merge import split_and_merge
 
 SAMPLE_MEMORY = 2**25  # bytes that the sample may take
 LLOYD_ITERATIONS = 10
@@ -68,6 +70,7 @@ class Starts:
         covariances = found.covariances if self.precisions_init is None else self.structure.covariances(whiteners)
         return GaussianMixtureModel(self.structure, weights, means, covariances, whiteners, self.reg_covar)
 
+    @np.errstate(over="ignore", invalid="ignore")  # the M-step at the end finds out
     def _find(self) -> GaussianMixtureModel:
         if not isinstance(self.init_params, str) and not callable(self.init_params):
             partition = checked_partition(self.init_params, self.source.n_rows, self.n_components)
@@ -122,7 +125,7 @@ class Starts:
     # searching --------------------------------------------------------------------------------------------------------
 
     def _best_of_short_runs(self) -> GaussianMixtureModel:
-        """The best of several k-means starts after a few EM iterations each on the seeds.
+        """The best of several k-means starts after a few EM iterations each on the seeds, then refined by moves.
 
         The basin is worth more than the last digits. The search ends when the same partition or the best basin has been
         found twice; starts that collapse lose against those that do not.
@@ -131,23 +134,27 @@ class Starts:
         models = [self._model_of_seeds(partitions[0])]
         if self.n_components == 1:
             return models[0]
-        best, best_key = models[0], (False, -np.inf)
-        for _ in range(4 if self.n_components <= 64 else 2 if self.n_components <= 512 else 0):
+        best: Fit | None = None
+        for _ in range(2 if self.n_components <= 512 else 0):
             partitions.append(self._partition())
             if len(partitions) == 2 and same_partition(partitions[0], partitions[1], self.n_components):
                 return models[0]
             models.append(self._model_of_seeds(partitions[-1]))
             found_again = False
             while models:
-                fit = run_level(models.pop(0), Block(*self._seeds), len(self._seeds[0]), SHORT_RUN)
-                healthy = not (fit.model.repairs or fit.model.supported_by_regularisation().any())
-                key = healthy, fit.lower_bounds[-1]
-                found_again = healthy == best_key[0] and abs(key[1] - best_key[1]) < SAME_BASIN
-                if key > best_key:
-                    best, best_key = fit.model, key
+                fit = self._short_run(models.pop(0))
+                found_again = best is not None and abs(fit.lower_bounds[-1] - best.lower_bounds[-1]) < SAME_BASIN
+                best = fit if best is None or _merit(fit) > _merit(best) else best
             if found_again:
                 break
-        return best
+        if best is None:
+            return models[0]
+        if self.n_components <= 64:
+            best = split_and_merge(best, *self._seeds, self.random_state, self._short_run)
+        return best.model
+
+    def _short_run(self, model: GaussianMixtureModel) -> Fit[GaussianMixtureModel]:
+        return run_level(model, Block(*self._seeds), len(self._seeds[0]), SHORT_RUN)
 
     def _partition(self) -> np.ndarray:
         """Labels or responsibilities of the seeds."""
@@ -179,6 +186,12 @@ class Starts:
         clustered = isinstance(self.init_params, str) and self.init_params != "random"
         parts = partition, self.n_components, self.reg_covar
         return model_of_partition(self.structure, lambda: [Block(*self._seeds)], *parts, shrink=clustered)
+
+
+def _merit(fit: Fit[GaussianMixtureModel]) -> tuple[bool, float]:
+    """What is compared between short runs: no collapse, then the bound."""
+    healthy = not (fit.model.repairs or fit.model.supported_by_regularisation().any())
+    return healthy, fit.lower_bounds[-1]
 
 
 # explicit parameters --------------------------------------------------------------------------------------------------

@@ -83,3 +83,12 @@ def test_kmeans_is_a_function_of_the_random_state():
     first, second = (seeding.kmeans(rows, weights, 20, np.random.RandomState(0), 10) for _ in range(2))
     assert_array_equal(first, second)
     assert np.unique(first).size == 20
+
+
+def test_the_canonical_order_is_that_of_the_values():
+    rows, _ = problem(500, 4)
+    rows = np.repeat(rows, 2, axis=0)
+    shuffled = rows[np.random.default_rng(0).permutation(1000)]
+    ordered = rows[seeding.canonical_order(rows)]
+    assert_array_equal(shuffled[seeding.canonical_order(shuffled)], ordered)
+    assert_array_equal(ordered[::2], ordered[1::2])

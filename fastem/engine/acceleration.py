@@ -55,7 +55,7 @@ class Squarem:
         self.before: Any = None  # the model before the last plain step
         self.last_change = np.inf
 
-    def propose(self, model: Flat, image: Flat, change: float, *, plain: bool) -> Any:
+    def propose(self, model: Any, image: Any, change: float, *, plain: bool) -> Any:
         """A proposal, or None, after the step from `model` to its `image`.
 
         `change` is the change of the bound that led to `model`, `plain` tells that it was an EM step.

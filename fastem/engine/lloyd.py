@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastem.engine import seeding
 from fastem.families.centers import Centers, ClusterStatistics
 from fastem.sources import Source
 
@@ -50,7 +51,17 @@ def run_lloyd(centers: Centers, source: Source, *, tol: float, max_iter: int) ->
         centers = new
         if moved:
             statistics = centers.e_step(source.blocks())
-    return LloydFit(centers, statistics.inertia, np.count_nonzero(statistics.counts), n_iter)
+    return LloydFit(centers, statistics.inertia, int(np.count_nonzero(statistics.counts)), n_iter)
+
+
+def run_lloyd_in_memory(
+    centers: Centers, rows: np.ndarray, weights: np.ndarray, *, tol: float, max_iter: int
+) -> LloydFit:
+    """The same for rows (n, D) about the origin of the centres: one thread, one call, not a pass an iteration."""
+    start = centers.means - centers.origin
+    moved, labels, inertia, n_iter = seeding.lloyd(rows, weights, start, max_iter, tol)
+    n_filled = int(np.count_nonzero(np.bincount(labels)))
+    return LloydFit(replace(centers, means=centers.origin + moved), inertia, n_filled, n_iter)
 
 
 def _filled(old: Centers, new: Centers, statistics: ClusterStatistics, source: Source) -> Centers:

@@ -25,6 +25,10 @@ class Sized(Model, Protocol):
         """Whether so many rows can determine all its parameters."""
         ...
 
+    def detached(self: "M") -> "M":
+        """The parameters alone, without anything remembered of the rows."""
+        ...
+
 
 M = TypeVar("M", bound=Sized)
 
@@ -41,7 +45,7 @@ def run_level(model: M, sample: Block, size: int, max_iter: int = MAX_PASSES):
     """EM on the first `size` rows of a sample in random order, stopped well before its statistical error."""
     rows, weights = sample
     part = ArraySource(rows[:size], None if weights is None else weights[:size])
-    return run_em(model, part, tol=ERROR_SHARE * model.n_parameters / size, max_iter=max_iter)
+    return run_em(model.detached(), part, tol=ERROR_SHARE * model.n_parameters / size, max_iter=max_iter)
 
 
 def grow(model: M, sample: Block, first: int) -> M:

@@ -60,6 +60,10 @@ class Centers:
         """Write `labels` (n,) int32 and squared `distances` (n,) to the nearest centre: whichever is given."""
         kernel.nearest_block(self.kernel_parameters, rows, **outputs)
 
+    def distances(self, rows: np.ndarray, table: np.ndarray) -> None:
+        """Write the Euclidean distances to all centres, (n, K)."""
+        kernel.distance_table(self.kernel_parameters, rows, table)
+
     def farthest(self, blocks: Iterable[Block], size: int) -> np.ndarray:
         """Up to `size` rows of positive weight that are farthest from their centres, the farthest first.
 

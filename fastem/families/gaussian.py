@@ -13,6 +13,8 @@ from fastem.kernels import passes
 from fastem.kernels.streams import Accumulation, score_block
 
 EMPTY = 1e-13  # share of the rows below which a component has no row to itself: its sums are rounding
+LOST = 1e-6  # share of the weight that may be lost to rows whose densities underflow
+TINY = 1e-290  # a variance whose inverse, or a square of it, would overflow soon
 FLOOR = 1e-6  # variance given to a collapsed component, as a share of the variance of the data
 
 
@@ -81,6 +83,10 @@ class GaussianMixtureModel:
         alive = self.weights[self.weights > 0]
         return bool(alive.min() * n_rows >= 2 * (self.n_features + 1)) and not self.repairs
 
+    def detached(self) -> "GaussianMixtureModel":
+        """The parameters alone, for other rows."""
+        return replace(self, scatter=None)
+
     @cached_property
     def origin(self) -> np.ndarray:
         """The mean of the mixture, after an M-step that of the data: rows are moved here to be computed with."""
@@ -100,6 +106,11 @@ class GaussianMixtureModel:
         sums = Accumulation(self.structure.kernel, self.kernel_parameters).consume(blocks)
         log_likelihood = float(sums[0] + sums[1])
         moments, scatter = self.structure.moments(sums[passes.HEADER :], self.origin, self.means, self.scatter)
+        if not moments.counts.sum() > (1 - LOST) * sums[2]:
+            raise ValueError(
+                "The densities of some rows underflow: they lie too far from every component. Rescale the features, "
+                "remove outliers, or choose another start."
+            )
         return Statistics(log_likelihood, moments, scatter)
 
     def log_likelihood(self, blocks: Iterable) -> tuple[float, float]:
@@ -149,11 +160,15 @@ class GaussianMixtureModel:
         weights = np.where(empty, 0.0, moments.counts / total)
         weights = weights / weights.sum()
         centred = means - weights @ means
-        raw = structure.estimate(moments, counts, shifts, centred)
+        with np.errstate(over="ignore", invalid="ignore"):
+            raw = structure.estimate(moments, counts, shifts, centred)
+        if not (np.isfinite(moments.second).all() and np.isfinite(raw).all()):
+            raise ValueError("The squares of some features overflow. Rescale the features or remove outliers.")
         covariances = structure.widen(raw, structure.mask(len(means), True), np.full(self.n_features, self.reg_covar))
         if not structure.shared:
             covariances[empty] = self.covariances[empty]
         whiteners, singular = structure.whiten(covariances)
+        singular |= self._unresolved(whiteners, means, centred)
         repairs: list[int | None] = []
         if singular.any():
             variances = weights @ (structure.variances(raw, *means.shape) + centred**2)
@@ -170,8 +185,24 @@ class GaussianMixtureModel:
             repairs=tuple(repairs),
         )
 
+    def _unresolved(self, whiteners: np.ndarray, means: np.ndarray, centred: np.ndarray) -> np.ndarray:
+        """Which covariances have nothing but rounding in some direction, mask of shape (K,) or (1,) if tied.
+
+        Means round, and so do rows that are moved to the mean of the mixture. What a feature keeps when those before it
+        are known must be more than that.
+        """
+        own = np.diagonal(self.structure.expand(whiteners, *means.shape), axis1=1, axis2=2) ** -2.0
+        reach = np.maximum(np.abs(means), np.abs(centred))
+        resolution = np.maximum((8 * EPSILON * reach) ** 2, TINY)
+        if self.structure.name == "spherical":
+            resolution = resolution.mean(axis=1, keepdims=True)
+        if self.structure.shared:  # a difference of the total and the scatter of the means
+            resolution = np.maximum(resolution.max(axis=0), 64 * EPSILON * (centred**2).max(axis=0))
+        unresolved = (own <= resolution).any(axis=1)
+        return unresolved[:1] if self.structure.shared else unresolved
+
     def _widened(self, covariances: np.ndarray, singular: np.ndarray, variances: np.ndarray) -> np.ndarray:
-        constant = variances <= (8 * EPSILON * np.abs(self.means).max(axis=0)) ** 2
+        constant = variances <= np.maximum((8 * EPSILON * np.abs(self.means).max(axis=0)) ** 2, TINY)
         if constant.any() and (self.structure.name != "spherical" or constant.all()):
             columns = ", ".join(map(str, np.flatnonzero(constant)))
             raise ValueError(
@@ -230,7 +261,7 @@ class GaussianMixtureModel:
 
     @property
     def bound_slack(self) -> float:
-        """How far adding `reg_covar` can take the mean log-likelihood below its last value, in nats.
+        """How far adding `reg_covar` and rounding can take the mean log-likelihood below its last value, in nats.
 
         Sigma + eps I falls short of the maximum of the expected log-likelihood by
         sum_k w_k / 2 sum_j (-log(1 - eps l_kj) - eps l_kj) over the eigenvalues l_kj of its inverse. After a repair
@@ -239,13 +270,27 @@ class GaussianMixtureModel:
         if self.repairs:
             return np.inf
         if not self.reg_covar:
-            return 0.0
+            return self._rounding
         share = self.reg_covar * self.structure.precision_eigenvalues(self.whiteners)
         share = np.minimum(share, 1.0)
         with np.errstate(divide="ignore"):
             loss = (-np.log1p(-share) - share).mean(axis=1) * self.n_features
         weights = self.weights if len(loss) == self.n_components else np.ones(1)
-        return float(0.5 * (weights[weights > 0] @ loss[weights > 0]))
+        return float(0.5 * (weights[weights > 0] @ loss[weights > 0])) + self._rounding
+
+    @property
+    def _rounding(self) -> float:
+        """Error of a mean log-likelihood: that of L (x - mu), when features nearly determine each other or lie far apart."""
+        alive = self.weights > 0
+        whiteners = self.structure.expand(self.whiteners, *self.means.shape)[alive]
+        variances = self.structure.variances(self.covariances, *self.means.shape)[alive]
+        squares = variances + (self.means[alive] - self.origin) ** 2
+        condition = np.einsum("kij,kj->k", whiteners**2, squares).max()
+        # Rows round in the first order, means (which maximise the bound) in the second.
+        rounding = 16 * EPSILON * np.sqrt(condition)
+        rounding += EPSILON**2 * np.einsum("kij,kj->k", whiteners**2, self.means[alive] ** 2).max()
+        # A tied covariance is the difference of two: its error is relative to the greater, its effect quadratic.
+        return float(rounding + (16 * EPSILON * condition) ** 2 if self.structure.shared else rounding)
 
     def supported_by_regularisation(self) -> np.ndarray:
         """Which covariances would be singular without `reg_covar`, mask of shape (K,) or (1,) if tied."""

@@ -70,7 +70,7 @@ def score_by_squares(
                     where = b.add(b.add(first_score, b.mul(k, v.index(PANEL))), v.index(c * WIDTH))
                     h = score(k, squares[r * BLOCK_VECTORS + c], where)
                     v.store(h, scores, where)
-                    greatest = v.maximum(greatest, h)
+                    greatest = v.maximum(h, greatest)  # in this order NaN never wins
                 v.store(greatest, v.at(top, rows), c * WIDTH)
 
         v.blocks(n_components, BLOCK, components)

@@ -85,7 +85,7 @@ def _score(v, panels, n_panels, n_features, whitener, bias, constant, score, n_c
         for c, square in enumerate(squares):
             h = v.subtract(v.splat(constant), square)
             v.store(h, target, c * WIDTH)
-            v.store(v.maximum(v.load(greatest, c * WIDTH), h), greatest, c * WIDTH)
+            v.store(v.maximum(h, v.load(greatest, c * WIDTH)), greatest, c * WIDTH)  # in this order NaN never wins
         return ()
 
     v.panels(n_panels, n_features, (), rows_block)

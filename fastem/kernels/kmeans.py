@@ -11,9 +11,10 @@ from numba import prange
 
 from fastem.kernels.blocks import counts_size
 from fastem.kernels.compilation import jitted, parallel
-from fastem.kernels.nearest import add_to_clusters, assign, measure, padded
+from fastem.kernels.nearest import add_to_clusters, assign, distances_to_all, measure, padded
 from fastem.kernels.passes import HEADER, _add_compensated
-from fastem.kernels.streams import MAX_LANES, Accumulation, _Threads, lane_count, tile_rows
+from fastem.kernels.simd import PANEL
+from fastem.kernels.streams import MAX_LANES, Accumulation, _check_width, _Threads, lane_count, tile_rows
 from fastem.kernels.tiles import Rows, _aligned, load_tile
 
 
@@ -28,7 +29,7 @@ class KMeansParameters(NamedTuple):
     def of(cls, origin, centers):
         """From centres (K, D); an origin amid the data keeps the digits of x.c - |c|^2 / 2."""
         centred = centers - origin
-        table = np.zeros((len(centers), padded.py_func(origin.size)))
+        table = np.zeros((len(centers), padded(origin.size)))
         table[:, : origin.size] = centred
         return cls(origin, table.ravel(), -0.5 * np.einsum("kd,kd->k", centred, centred))
 
@@ -62,7 +63,7 @@ def auxiliary_size(capacity: int, n_clusters: int, n_features: int) -> int:
 
 def statistics_size(n_clusters: int, n_features: int) -> int:
     """Doubles of the counts and sums of one lane."""
-    return counts_size(n_clusters) + n_clusters * padded.py_func(n_features)
+    return counts_size(n_clusters) + n_clusters * padded(n_features)
 
 
 def unpack(statistics: np.ndarray, n_clusters: int, n_features: int):
@@ -106,7 +107,6 @@ def _lane(rows, weights, parameters, capacity, first_tile, with_sums, lane, stat
 
 @jitted
 def _add_tile(parameters, n_panels, tile, total):
-    n_clusters = parameters.constants.size
     counts = total[HEADER:]
     add_to_clusters(
         tile.panels,
@@ -118,7 +118,7 @@ def _add_tile(parameters, n_panels, tile, total):
         tile.weights,
         tile.inertia,
         counts,
-        counts[(n_clusters + 7) // 8 * 8 :],
+        counts[padded(parameters.constants.size) :],
     )
     _add_compensated(total, tile.inertia[0])
 
@@ -141,14 +141,42 @@ def nearest_pass(rows, weights, parameters, capacity, first_tile, with_sums, sta
         _lane(rows, weights, parameters, capacity, first_tile, with_sums, np.int64(lane), statistics, labels, distances)
 
 
+@jitted
+def _table_lane(rows, parameters, capacity, lane, n_lanes, table):
+    n_features, n_clusters = parameters.origin.size, parameters.constants.size
+    tile, distances = _new_tile(capacity, n_features), _aligned(capacity * n_clusters)
+    for first in range(lane * capacity, rows.count, n_lanes * capacity):
+        count = min(capacity, rows.count - first)
+        n_panels = load_tile(rows, first, count, np.empty(0), parameters.origin, tile)
+        distances_to_all(tile.panels, n_panels, n_features, n_clusters, parameters.centers, distances, tile.top)
+        for b in range(count):
+            at = b // PANEL * n_clusters * PANEL + b % PANEL
+            for k in range(n_clusters):
+                table[first + b, k] = distances[at + k * PANEL]
+
+
+@jitted
+def table_pass_serial(rows, parameters, capacity, table):
+    """`table_pass` in the calling thread."""
+    _table_lane(rows, parameters, capacity, 0, 1, table)
+
+
+@parallel
+def table_pass(rows, parameters, capacity, n_lanes, table):
+    """Write the Euclidean distances of all rows to all centres, (count, K)."""
+    for lane in prange(n_lanes):
+        _table_lane(rows, parameters, capacity, np.int64(lane), n_lanes, table)
+
+
 # blocks of rows -------------------------------------------------------------------------------------------------------
 
 NO_LABELS, NO_DISTANCES = np.empty(0, dtype=np.int32), np.empty(0)
 
 
 def _run(rows, weights, parameters, capacity, first_tile, with_sums, statistics, labels, distances) -> None:
-    with _Threads(len(rows) * parameters.constants.size * parameters.origin.size) as parallel:
-        run = nearest_pass if parallel else nearest_pass_serial
+    _check_width(rows, parameters.origin.size)
+    with _Threads(len(rows) * parameters.constants.size * parameters.origin.size) as threaded:
+        run = nearest_pass if threaded else nearest_pass_serial
         run(Rows.of(rows), weights, parameters, capacity, first_tile, with_sums, statistics, labels, distances)
 
 
@@ -178,3 +206,15 @@ def nearest_block(
     capacity = tile_rows(parameters.constants.size, parameters.origin.size)
     lanes = np.empty((min(MAX_LANES, -(-len(rows) // capacity)), 0))
     _run(rows, np.empty(0), parameters, capacity, 0, False, lanes, labels, distances)
+
+
+def distance_table(parameters: KMeansParameters, rows: np.ndarray, table: np.ndarray) -> None:
+    """Write the Euclidean distances of the rows of a block to all centres, (n, K)."""
+    n_clusters, n_features = parameters.constants.size, parameters.origin.size
+    capacity = tile_rows(n_clusters, n_features)
+    _check_width(rows, n_features)
+    with _Threads(len(rows) * n_clusters * n_features) as threaded:
+        if threaded:
+            table_pass(Rows.of(rows), parameters, capacity, MAX_LANES, table)
+        else:
+            table_pass_serial(Rows.of(rows), parameters, capacity, table)

@@ -8,15 +8,16 @@ Centres and sums are stored padded with zeros to whole vectors a cluster, so tha
 
 from llvmlite import ir
 from numba.core import cgutils
+from numba.extending import register_jitable
 
-from fastem.kernels.blocks import BLOCK
+from fastem.kernels.blocks import BLOCK, score_by_squares
 from fastem.kernels.compilation import jitted
 from fastem.kernels.simd import BLOCK_VECTORS, F64, I32, I64, INTEGERS, PANEL, PANEL_VECTORS, WIDTH, Vectors, vectorised
 from fastem.kernels.tiles import NOWHERE, _transposed
 
 
-@jitted
-def padded(n_features):
+@register_jitable
+def padded(n_features: int) -> int:
     """Doubles that a centre takes."""
     return (n_features + WIDTH - 1) // WIDTH * WIDTH
 
@@ -166,3 +167,21 @@ def _measure(v: Vectors, panels, n_panels, n_features, centers, labels, distance
         return ()
 
     v.loop(b.mul(n_panels, v.index(PANEL_VECTORS)), (), group)
+
+
+# all distances --------------------------------------------------------------------------------------------------------
+
+
+@vectorised
+def distances_to_all(v, panels, n_panels, n_features, n_clusters, centers, table, top):
+    """Euclidean distances of every row to every centre, stored as scores are; `top` is overwritten."""
+    b, stride = v.builder, _padded(v, n_features)
+
+    def deviation(k, j):
+        entry = v.broadcast(centers, b.add(b.mul(k, stride), j))
+        return lambda x: v.subtract(x, entry)
+
+    def distance(_k, square, _where):
+        return v.sqrt(square)
+
+    score_by_squares(v, panels, n_panels, n_features, n_clusters, table, top, deviation, distance)

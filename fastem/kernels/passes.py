@@ -10,7 +10,7 @@ from numba import prange
 
 from fastem.kernels.compilation import jitted, parallel
 from fastem.kernels.simd import PANEL
-from fastem.kernels.tiles import load_tile, new_tile, normalise, square_responsibilities
+from fastem.kernels.tiles import NOWHERE, load_tile, new_tile, normalise, square_responsibilities
 
 __all__ = [
     "HEADER",
@@ -129,8 +129,10 @@ def _score_lane(rows, parameters, capacity, auxiliary, lane, n_lanes, log_densit
         if responsibilities.size:
             for b in range(count):
                 at = b // PANEL * n_components * PANEL + b % PANEL
+                out_of_range = tile.top[b] == NOWHERE  # of every component: none is more probable than another
                 for k in range(n_components):
-                    responsibilities[first + b, k] = (tile.scores[at + k * PANEL] * tile.root[b]) ** 2
+                    share = (tile.scores[at + k * PANEL] * tile.root[b]) ** 2
+                    responsibilities[first + b, k] = 1.0 / n_components if out_of_range else share
 
 
 @jitted
@@ -138,6 +140,8 @@ def _write_labels(tile, n_panels, n_components, labels):
     """The first component that attains the maximum, as `argmax` would have it."""
     for p in range(n_panels):
         rows = range(p * PANEL, min((p + 1) * PANEL, labels.size))
+        for b in rows:
+            labels[b] = 0
         for k in range(n_components - 1, -1, -1):
             at = (p * n_components + k - p) * PANEL
             for b in rows:

@@ -51,6 +51,11 @@ def lane_count(size: int) -> int:
     return lanes
 
 
+def _check_width(rows: np.ndarray, n_features: int) -> None:
+    if rows.shape[1] != n_features:  # a kernel would read beyond the rows
+        raise ValueError(f"X has {rows.shape[1]} features, but the model has {n_features} features.")
+
+
 class _Threads:
     """Enter a pass with all threads if it is worth it and nobody else is inside one, else with the calling one."""
 
@@ -129,6 +134,7 @@ class Accumulation:
         self.rest, self.rest_weights = np.array(rows[whole:], dtype=np.float64), weights[whole:].copy()
 
     def _pass(self, rows: np.ndarray, weights: np.ndarray | None) -> None:
+        _check_width(rows, self.n_features)
         n_tiles = -(-len(rows) // self.capacity)
         lanes = min(lane_count(self.size), self.n_tiles + n_tiles)
         if lanes > len(self.lanes):  # lanes without a tile yet would add zeros only
@@ -154,6 +160,7 @@ def score_block(
 ) -> None:
     """Write what is wanted of a block: log p(x) (n,), most probable components (n,), responsibilities (n, K)."""
     n_components, n_features = parameters.constants.size, parameters.origin.size
+    _check_width(rows, n_features)
     capacity = tile_rows(n_components, n_features)
     auxiliary = kernel.auxiliary_size(capacity, n_components, n_features)
     outputs = (

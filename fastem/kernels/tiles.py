@@ -205,6 +205,9 @@ def load_tile(rows, first, count, weights, origin, tile):
     if weights.size:
         for b in range(count):
             tile.weights[b] = weights[first + b]
+            if weights[first + b] == 0.0:  # absent, whatever it holds: zero times an overflow would be NaN
+                for j in range(n_features):
+                    tile.panels[(b // PANEL * n_features + j) * PANEL + b % PANEL] = 0.0
     return n_panels
 
 

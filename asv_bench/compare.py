@@ -1,0 +1,86 @@
+"""Print one Markdown table: fastem's passes against DGEMM, its iterations against scikit-learn's and oneDAL's.
+
+Everything of a row is measured in one run, in turn, from the same start and on the same rows.
+"""
+
+import argparse
+import os
+import platform
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--rows-divisor", type=int, default=1, help="fewer rows: to try this script, not to measure")
+parser.add_argument("--kinds", nargs="+", default=["full", "tied", "diag", "spherical"], help="covariance types")
+parser.add_argument("--rounds", type=int, default=3, help="the least of so many times counts")
+parser.add_argument("--iterations", type=int, default=10, help="of EM, against oneDAL")
+parser.add_argument("--sklearn-iterations", type=int, default=2, help="of EM, against scikit-learn")
+options = parser.parse_args()
+os.environ["FASTEM_BENCH_ROWS_DIVISOR"] = str(options.rows_divisor)
+
+# Importing from `benchmarks` first frees OpenBLAS from settings that would slow it down.
+from benchmarks.common import SIZES, fitter, in_turn, pass_and_roofline  # noqa: E402, I001
+from benchmarks.peers import ONEDAL_KINDS, daal4py, onedal_fitter  # noqa: E402
+
+import numba  # noqa: E402
+import numpy as np  # noqa: E402
+from sklearn.mixture import GaussianMixture as SklearnMixture  # noqa: E402
+from threadpoolctl import threadpool_info  # noqa: E402
+
+import fastem  # noqa: E402
+from fastem import GaussianMixture  # noqa: E402
+
+
+def machine():
+    """Date, processor, threads, OpenBLAS kernel and versions in one line."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    processor = next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.processor())
+    kernels = {library["architecture"] for library in threadpool_info() if library.get("architecture")}
+    parts = [date.today().isoformat(), processor, f"{numba.get_num_threads()} threads"]
+    parts += [f"OpenBLAS for {', '.join(sorted(kernels))}", f"Python {platform.python_version()}"]
+    parts.append(f"fastem {fastem.__version__}")
+    for package in ("numba", "numpy", "scikit-learn", "scikit-learn-intelex"):
+        try:
+            parts.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    return "; ".join(parts)
+
+
+def times_faster(theirs, kind, size, rows, iterations, rounds):
+    try:
+        ours, seconds = in_turn(fitter(GaussianMixture, kind, size, rows, iterations), theirs, rounds=rounds)
+    except RuntimeError:  # oneDAL stops at a singular covariance: too few rows for the features
+        return "failed"
+    return f"{seconds / ours:.1f}x ({seconds / iterations:.3g} s)"
+
+
+def measured(kind, size):
+    """The cells of one row."""
+    rows = np.random.default_rng(0).standard_normal(size[:2])
+    seconds, fraction = pass_and_roofline(kind, size, rows, options.rounds)
+    iterations, rounds = options.sklearn_iterations, min(options.rounds, 2)
+    theirs = fitter(SklearnMixture, kind, size, rows, iterations)
+    against_sklearn = times_faster(theirs, kind, size, rows, iterations, rounds)
+    against_onedal = "–"  # noqa: RUF001
+    if daal4py is not None and kind in ONEDAL_KINDS:
+        theirs = onedal_fitter(kind, size, rows, options.iterations)
+        against_onedal = times_faster(theirs, kind, size, rows, options.iterations, options.rounds)
+    return (
+        kind,
+        f"{size[0]:,} x {size[1]}, K={size[2]}",
+        f"{seconds:.4f} s",
+        f"{fraction:.0%}",
+        against_sklearn,
+        against_onedal,
+    )
+
+
+print(machine(), end="\n\n")
+print("| covariance | rows x features, components | one pass | of DGEMM | than scikit-learn | than oneDAL |")
+print("|---|---|---|---|---|---|")
+for kind in options.kinds:
+    for size in SIZES:
+        print("|", " | ".join(measured(kind, size)), "|", flush=True)
