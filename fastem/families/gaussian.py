@@ -280,17 +280,22 @@ class GaussianMixtureModel:
 
     @property
     def _rounding(self) -> float:
-        """Error of a mean log-likelihood: that of L (x - mu), when features nearly determine each other or lie far apart."""
-        alive = self.weights > 0
-        whiteners = self.structure.expand(self.whiteners, *self.means.shape)[alive]
-        variances = self.structure.variances(self.covariances, *self.means.shape)[alive]
-        squares = variances + (self.means[alive] - self.origin) ** 2
-        condition = np.einsum("kij,kj->k", whiteners**2, squares).max()
-        # Rows round in the first order, means (which maximise the bound) in the second.
-        rounding = 16 * EPSILON * np.sqrt(condition)
-        rounding += EPSILON**2 * np.einsum("kij,kj->k", whiteners**2, self.means[alive] ** 2).max()
-        # A tied covariance is the difference of two: its error is relative to the greater, its effect quadratic.
-        return float(rounding + (16 * EPSILON * condition) ** 2 if self.structure.shared else rounding)
+        """How much rounding may take from a mean log-likelihood when features nearly determine each other.
+
+        The error of L (x - mu) counts in the first order; those of mean and covariance, which are near a maximum of the
+        bound, in the second. A tied covariance is a difference: its error is relative to the scatter of everything.
+        """
+        alive, shared = self.weights > 0, self.structure.shared
+        squares = self.structure.expand(self.whiteners, *self.means.shape)[alive] ** 2
+        means, variances = self.means[alive], self.structure.variances(self.covariances, *self.means.shape)[alive]
+        total = variances + (means - self.origin) ** 2
+
+        def condition(scales):
+            return np.einsum("kij,kj->k", squares, scales).max()
+
+        of_covariance = condition(total if shared else variances)
+        first = 16 * EPSILON * np.sqrt(condition(total))
+        return float(first + EPSILON**2 * condition(means**2) + (4 * EPSILON * of_covariance) ** 2)
 
     def supported_by_regularisation(self) -> np.ndarray:
         """Which covariances would be singular without `reg_covar`, mask of shape (K,) or (1,) if tied."""
