@@ -73,6 +73,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     stopping : {'gain', 'gap'}, default='gain'
         What `tol` bounds: the change of the mean log-likelihood in one iteration, as in scikit-learn, or its estimated
         distance to the optimum (Aitken), so that a plateau does not look like convergence.
+    arithmetic : {'float64', 'float32'}, default='float64'
+        Precision of log-densities and responsibilities, whatever the dtype of X. float32 is nearly twice as fast: the
+        log-likelihood is right to 1e-5 of itself, means to 1e-5 of a standard deviation wherever the data lie.
 
     Attributes
     ----------
@@ -123,6 +126,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         "subsampling": ["boolean", StrOptions({"auto"})],
         "acceleration": [StrOptions({"auto", "squarem"}), None],
         "stopping": [StrOptions(set(RULES))],
+        "arithmetic": [StrOptions({"float64", "float32"})],
     }
 
     def __init__(
@@ -145,6 +149,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         subsampling="auto",
         acceleration="auto",
         stopping="gain",
+        arithmetic="float64",
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -163,6 +168,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.subsampling = subsampling
         self.acceleration = acceleration
         self.stopping = stopping
+        self.arithmetic = arithmetic
 
     # fitting ----------------------------------------------------------------------------------------------------------
 
@@ -218,6 +224,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             self.weights_init,
             self.means_init,
             self.precisions_init,
+            self.arithmetic,
         )
 
     def _run(self, source: Source, model: GaussianMixtureModel, number: int, previous: float = -np.inf):
@@ -322,7 +329,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         weights = checked_array(self.weights_, means.shape[:1], "weights_")
         # C order whatever has happened to the attributes since the fit: other strides are other bits in BLAS.
         whiteners = np.ascontiguousarray(structure.cholesky(cholesky))
-        return GaussianMixtureModel(structure, weights, means, self.covariances_, whiteners, self.reg_covar)
+        # A mixture put together by hand has, as in scikit-learn, no need of covariances.
+        covariances = self.covariances_ if hasattr(self, "covariances_") else structure.covariances(whiteners)
+        return GaussianMixtureModel(structure, weights, means, covariances, whiteners, self.reg_covar)
 
     def _scored(self, X, name: str, columns: tuple[int, ...] = (), dtype=np.float64) -> np.ndarray:
         check_is_fitted(self)

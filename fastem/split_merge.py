@@ -1,7 +1,8 @@
 """Out of a poor basin: merge two components that explain the same rows, split one that explains its rows badly.
 
 EM cannot move a component across the data. On a sample small enough to try, a component is given to where it is missed
-(Ueda, Nakano, Ghahramani and Hinton 2000); a trial is kept only if a few EM iterations bring it above the present bound.
+(Ueda, Nakano, Ghahramani and Hinton 2000); a trial is kept only if a few EM iterations bring it above the present
+bound.
 """
 
 from collections.abc import Callable, Iterator

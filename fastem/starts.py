@@ -38,6 +38,8 @@ class Starts:
     reg_covar : float
     weights_init, means_init, precisions_init : array-like or None
         Replace what was found.
+    arithmetic : {'float64', 'float32'}
+        Of the models; the search itself is done in float64.
     """
 
     structure: CovarianceStructure
@@ -50,6 +52,7 @@ class Starts:
     weights_init: Any = None
     means_init: Any = None
     precisions_init: Any = None
+    arithmetic: str = "float64"
 
     def __post_init__(self):
         shape = self.n_components, self.source.n_features
@@ -68,7 +71,9 @@ class Starts:
         means = found.means if self.means_init is None else self.means_init
         whiteners = found.whiteners if self.precisions_init is None else self.precisions_init
         covariances = found.covariances if self.precisions_init is None else self.structure.covariances(whiteners)
-        return GaussianMixtureModel(self.structure, weights, means, covariances, whiteners, self.reg_covar)
+        return GaussianMixtureModel(
+            self.structure, weights, means, covariances, whiteners, self.reg_covar, self.arithmetic
+        )
 
     @np.errstate(over="ignore", invalid="ignore")  # the M-step at the end finds out
     def _find(self) -> GaussianMixtureModel:

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import reference
 from cases import STRUCTURES
-from fastem import GaussianMixture
 from numpy.testing import assert_allclose
 from scipy.stats import multivariate_normal
+
+from fastem import GaussianMixture
 
 SPECIES = np.repeat([0, 1, 2], 50)
 PRECISE = {"reg_covar": 0, "tol": 1e-14, "max_iter": 5_000}

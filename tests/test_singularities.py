@@ -1,7 +1,7 @@
 """Data at which the likelihood has no finite maximum, or floating-point numbers end.
 
-Each ends in a finite model, with a `ConvergenceWarning` where a component collapsed, or in a `ValueError` that says what
-to change. Any other warning is an error here: the likelihood never falls, nothing overflows unseen.
+Each ends in a finite model, with a `ConvergenceWarning` where a component collapsed, or in a `ValueError` that says
+what to change. Any other warning is an error here: the likelihood never falls, nothing overflows unseen.
 """
 
 import warnings
@@ -9,15 +9,24 @@ import warnings
 import numpy as np
 import pytest
 from cases import STRUCTURES
-from fastem import GaussianMixture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from sklearn.exceptions import ConvergenceWarning
 
+from fastem import GaussianMixture
+
 every_structure = pytest.mark.parametrize("structure", STRUCTURES)
 every_regularisation = pytest.mark.parametrize("reg_covar", [0.0, 1e-6])
-FITTED = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_", "lower_bounds_", "log_likelihood_")
+FITTED = (
+    "weights_",
+    "means_",
+    "covariances_",
+    "precisions_",
+    "precisions_cholesky_",
+    "lower_bounds_",
+    "log_likelihood_",
+)
 
 
 def two_groups(n_rows=60, n_features=3):
@@ -90,7 +99,9 @@ COLLAPSING = {
     "a column twice": two_groups()[:, [0, 1, 0]],
     "a column nearly twice": np.column_stack([two_groups(), two_groups()[:, 0] + 1e-9 * two_groups()[:, 1]]),
     "offset 1e12": two_groups() + 1e12,
-    "mostly zeros": np.where(np.random.default_rng(3).random((200, 4)) < 0.9, 0, np.random.default_rng(4).random((200, 4))),
+    "mostly zeros": np.where(
+        np.random.default_rng(3).random((200, 4)) < 0.9, 0, np.random.default_rng(4).random((200, 4))
+    ),
     "constant column": with_column(7.0),
     "constant column at 1e8": with_column(1e8 + 0.1),
     "zero column": with_column(0.0),

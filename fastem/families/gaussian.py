@@ -10,7 +10,7 @@ from scipy.linalg import solve_triangular
 
 from fastem.families.covariances import EPSILON, CovarianceStructure, Moments, Scatter
 from fastem.kernels import passes
-from fastem.kernels.streams import Accumulation, score_block
+from fastem.kernels.streams import Accumulation, in_single_precision, score_block
 
 EMPTY = 1e-13  # share of the rows below which a component has no row to itself: its sums are rounding
 LOST = 1e-6  # share of the weight that may be lost to rows whose densities underflow
@@ -49,6 +49,8 @@ class GaussianMixtureModel:
         See `fastem.families.covariances`.
     reg_covar : float
         Added to the variances in every M-step, as in scikit-learn.
+    arithmetic : {'float64', 'float32'}
+        Of log-densities and of the sums within a tile; sums across tiles are always float64.
     scatter : Scatter or None
         Known after the first pass of a tied mixture.
     repairs : tuple of int or None
@@ -61,6 +63,7 @@ class GaussianMixtureModel:
     covariances: np.ndarray
     whiteners: np.ndarray
     reg_covar: float = 0.0
+    arithmetic: str = "float64"
     scatter: Scatter | None = None
     repairs: tuple[int | None, ...] = ()
 
@@ -97,7 +100,9 @@ class GaussianMixtureModel:
         """What the compiled passes read."""
         with np.errstate(divide="ignore"):
             log_weights = np.log(self.weights)
-        return self.structure.kernel_parameters(self.origin, log_weights, self.means, self.whiteners, self.scatter)
+        own = self.origin, log_weights, self.means, self.whiteners, self.scatter
+        parameters = self.structure.kernel_parameters(*own)
+        return in_single_precision(parameters) if self.arithmetic == "float32" else parameters
 
     # E-step -----------------------------------------------------------------------------------------------------------
 
@@ -269,14 +274,15 @@ class GaussianMixtureModel:
         """
         if self.repairs:
             return np.inf
+        rounding = self._rounding
         if not self.reg_covar:
-            return self._rounding
+            return rounding
         share = self.reg_covar * self.structure.precision_eigenvalues(self.whiteners)
         share = np.minimum(share, 1.0)
         with np.errstate(divide="ignore"):
             loss = (-np.log1p(-share) - share).mean(axis=1) * self.n_features
         weights = self.weights if len(loss) == self.n_components else np.ones(1)
-        return float(0.5 * (weights[weights > 0] @ loss[weights > 0])) + self._rounding
+        return float(0.5 * (weights[weights > 0] @ loss[weights > 0])) + rounding
 
     @property
     def _rounding(self) -> float:
@@ -294,8 +300,9 @@ class GaussianMixtureModel:
             return np.einsum("kij,kj->k", squares, scales).max()
 
         of_covariance = condition(total if shared else variances)
-        first = 16 * EPSILON * np.sqrt(condition(total))
-        return float(first + EPSILON**2 * condition(means**2) + (4 * EPSILON * of_covariance) ** 2)
+        unit = np.finfo(self.arithmetic).eps
+        first = 16 * unit * np.sqrt(condition(total))
+        return float(first + EPSILON**2 * condition(means**2) + (4 * unit * of_covariance) ** 2)
 
     def supported_by_regularisation(self) -> np.ndarray:
         """Which covariances would be singular without `reg_covar`, mask of shape (K,) or (1,) if tied."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from llvmlite import ir
 
-from fastem.kernels.simd import BLOCK_VECTORS, PANEL, PANEL_VECTORS, WIDTH, Vectors, vectorised
+from fastem.kernels.simd import BLOCK_VECTORS, PANEL_VECTORS, WIDTH, Vectors, vectorised
 
 BLOCK = 4  # components, and features, of a register block
 Cell = tuple[int, int]
@@ -26,9 +26,10 @@ def register_groups(cells: Iterable[Cell]) -> list[list[Cell]]:
 
 
 def add_sums(v: Vectors, totals: list[ir.Value], target: ir.Value) -> None:
-    """target[n] += sum over the lanes of totals[n]."""
+    """target[n] += sum over the lanes of totals[n], in float64."""
+    d = v.doubles
     for n, packed in enumerate(v.sums(totals)):
-        v.store(v.add(v.load(target, n * WIDTH), packed), target, n * WIDTH)
+        d.store(d.add(d.load(target, n * WIDTH), packed), target, n * WIDTH)
 
 
 def score_by_squares(
@@ -47,14 +48,14 @@ def score_by_squares(
 
     def rows_block(offset, rows):
         x = v.at(panels, offset)
-        panel, within = b.sdiv(rows, v.index(PANEL)), b.srem(rows, v.index(PANEL))
-        first_score = b.add(b.mul(b.mul(panel, n_components), v.index(PANEL)), within)
+        panel, within = b.sdiv(rows, v.index(v.panel)), b.srem(rows, v.index(v.panel))
+        first_score = b.add(b.mul(b.mul(panel, n_components), v.index(v.panel)), within)
 
         def components(first, count):
             ks = [b.add(first, v.index(r)) for r in range(count)]
 
             def feature(j, *squares):
-                vectors = v.load_all(v.at(x, b.mul(j, v.index(PANEL))), BLOCK_VECTORS)
+                vectors = v.load_all(v.at(x, b.mul(j, v.index(v.panel))), BLOCK_VECTORS)
                 result = []
                 for r, k in enumerate(ks):
                     deviate = deviation(k, j)
@@ -65,13 +66,13 @@ def score_by_squares(
 
             squares = v.loop(n_features, [v.constant(0.0)] * (count * BLOCK_VECTORS), feature)
             for c in range(BLOCK_VECTORS):
-                greatest = v.load(v.at(top, rows), c * WIDTH)
+                greatest = v.load(v.at(top, rows), c * v.width)
                 for r, k in enumerate(ks):
-                    where = b.add(b.add(first_score, b.mul(k, v.index(PANEL))), v.index(c * WIDTH))
+                    where = b.add(b.add(first_score, b.mul(k, v.index(v.panel))), v.index(c * v.width))
                     h = score(k, squares[r * BLOCK_VECTORS + c], where)
                     v.store(h, scores, where)
                     greatest = v.maximum(h, greatest)  # in this order NaN never wins
-                v.store(greatest, v.at(top, rows), c * WIDTH)
+                v.store(greatest, v.at(top, rows), c * v.width)
 
         v.blocks(n_components, BLOCK, components)
         return ()
@@ -90,21 +91,21 @@ def first_moments(v, scores, n_panels, n_components, panels, n_features, target)
     across = b.sdiv(b.add(n_features, v.index(BLOCK - 1)), v.index(BLOCK))
 
     def components(k, rows):
-        left = v.at(scores, b.mul(k, v.index(PANEL)))
+        left = v.at(scores, b.mul(k, v.index(v.panel)))
         base = b.mul(b.mul(k, across), v.index(BLOCK))
 
         def features(j, columns):
-            right = v.at(panels, b.mul(j, v.index(PANEL)))
+            right = v.at(panels, b.mul(j, v.index(v.panel)))
             sums = {}
             for cells in register_groups((r, c) for r in range(rows) for c in range(columns)):
 
                 def panel(p, *totals, cells=cells):
-                    r_at = v.at(left, b.mul(b.mul(p, n_components), v.index(PANEL)))
-                    x_at = v.at(right, b.mul(b.mul(p, n_features), v.index(PANEL)))
+                    r_at = v.at(left, b.mul(b.mul(p, n_components), v.index(v.panel)))
+                    x_at = v.at(right, b.mul(b.mul(p, n_features), v.index(v.panel)))
                     totals = list(totals)
                     for vector in range(PANEL_VECTORS):
-                        r_of = {r: v.load(r_at, r * PANEL + vector * WIDTH) for r, _ in cells}
-                        x_of = {c: v.load(x_at, c * PANEL + vector * WIDTH) for _, c in cells}
+                        r_of = {r: v.load(r_at, r * v.panel + vector * v.width) for r, _ in cells}
+                        x_of = {c: v.load(x_at, c * v.panel + vector * v.width) for _, c in cells}
                         totals = [v.fma(r_of[r], x_of[c], t) for (r, c), t in zip(cells, totals, strict=True)]
                     return totals
 
@@ -149,11 +150,11 @@ def _component_sums(v, scores, n_panels, n_components, target, add) -> None:
 
     def components(k, count):
         def panel(p, *totals):
-            at = b.mul(b.add(b.mul(p, n_components), k), v.index(PANEL))
+            at = b.mul(b.add(b.mul(p, n_components), k), v.index(v.panel))
             totals = list(totals)
             for c in range(PANEL_VECTORS):
                 for r in range(count):
-                    where = b.add(at, v.index(r * PANEL + c * WIDTH))
+                    where = b.add(at, v.index(r * v.panel + c * v.width))
                     totals[r] = add(totals[r], v.load(scores, where), where)
             return totals
 

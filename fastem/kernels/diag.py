@@ -11,7 +11,7 @@ import numpy as np
 from numba.extending import overload
 
 from fastem.kernels import blocks, passes
-from fastem.kernels.simd import PANEL, PANEL_VECTORS, WIDTH, vectorised
+from fastem.kernels.simd import PANEL_VECTORS, vectorised
 
 PAIR = 2  # components of a register block of the moments: each cell has two accumulators
 
@@ -77,11 +77,11 @@ def _moments(v, scores, n_panels, n_components, panels, n_features, means, targe
     across = b.sdiv(b.add(n_features, v.index(blocks.BLOCK - 1)), v.index(blocks.BLOCK))
 
     def components(k, rows):
-        left = v.at(scores, b.mul(k, v.index(PANEL)))
+        left = v.at(scores, b.mul(k, v.index(v.panel)))
         base = b.mul(b.mul(k, across), v.index(2 * blocks.BLOCK))
 
         def features(j, columns):
-            right = v.at(panels, b.mul(j, v.index(PANEL)))
+            right = v.at(panels, b.mul(j, v.index(v.panel)))
             first, second = {}, {}
             for cells in blocks.register_groups((r, c) for r in range(rows) for c in range(columns)):
                 means_of = {
@@ -90,12 +90,12 @@ def _moments(v, scores, n_panels, n_components, panels, n_features, means, targe
                 }
 
                 def panel(p, *totals, cells=cells, means_of=means_of):
-                    r_at = v.at(left, b.mul(b.mul(p, n_components), v.index(PANEL)))
-                    x_at = v.at(right, b.mul(b.mul(p, n_features), v.index(PANEL)))
+                    r_at = v.at(left, b.mul(b.mul(p, n_components), v.index(v.panel)))
+                    x_at = v.at(right, b.mul(b.mul(p, n_features), v.index(v.panel)))
                     sums, squares = list(totals[: len(cells)]), list(totals[len(cells) :])
                     for vector in range(PANEL_VECTORS):
-                        r_of = {r: v.load(r_at, r * PANEL + vector * WIDTH) for r, _ in cells}
-                        x_of = {c: v.load(x_at, c * PANEL + vector * WIDTH) for _, c in cells}
+                        r_of = {r: v.load(r_at, r * v.panel + vector * v.width) for r, _ in cells}
+                        x_of = {c: v.load(x_at, c * v.panel + vector * v.width) for _, c in cells}
                         for n, (r, c) in enumerate(cells):
                             d = v.subtract(x_of[c], means_of[r, c])
                             weighted = v.multiply(r_of[r], d)

@@ -2,7 +2,7 @@
 
 from llvmlite import ir
 
-from fastem.kernels.simd import I64, INTEGERS, VECTOR, Vectors
+from fastem.kernels.simd import F64, I64, INTEGERS, VECTOR, Vectors
 
 # Minimax in the relative error on [-ln 2 / 2, ln 2 / 2]: 0.9 ulp with fused multiply-adds. The highest degree first.
 EXP_COEFFICIENTS = (
@@ -23,6 +23,12 @@ LOG2_E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 ROUNDING = 1.5 * 2.0**52  # adding it leaves the nearest integer in the low bits of the sum
 EXP_FLOOR = -340.0  # exp's square underflows soon below: there the result is exactly zero
+
+# The same for floats, to 1 ulp.
+EXP_COEFFICIENTS_SINGLE = (1.383684613e-3, 8.374815778e-3, 0.04166822557, 0.1666642017, 0.4999999208, 1.0, 1.0)
+LN2_HIGH_SINGLE, LN2_LOW_SINGLE = 0.693359375, -2.12194440054690583e-04
+ROUNDING_SINGLE = 1.5 * 2.0**23
+EXP_FLOOR_SINGLE = -43.0
 
 # log(1 + f) = f - f^2/2 + s (f^2/2 + R(s^2)) with s = f / (2 + f), |f| <= sqrt(2) - 1: R is this polynomial in s^2,
 # times s^2 (the classical fdlibm form, below 1 ulp).
@@ -45,21 +51,27 @@ def _horner(v: Vectors, coefficients: tuple[float, ...], x: ir.Value) -> ir.Valu
 
 
 def exp(v: Vectors, x: ir.Value) -> ir.Value:
-    """exp(x) for x in (-inf, 700], to 0.9 ulp; exactly zero below -340."""
+    """exp(x) for x <= 0, to 1 ulp; exactly zero where its square would soon underflow (-340, floats -43)."""
     builder = v.builder
-    clamped = v.maximum(x, v.constant(EXP_FLOOR))
-    shifted = v.fma(clamped, v.constant(LOG2_E), v.constant(ROUNDING))
-    n = v.subtract(shifted, v.constant(ROUNDING))
-    s = v.fma(n, v.constant(-LN2_LOW), v.fma(n, v.constant(-LN2_HIGH), clamped))
-    p = _horner(v, EXP_COEFFICIENTS, s)
+    if v.real == F64:
+        coefficients, rounding, floor, mantissa = EXP_COEFFICIENTS, ROUNDING, EXP_FLOOR, 52
+        high, low = LN2_HIGH, LN2_LOW
+    else:
+        coefficients, rounding, floor, mantissa = EXP_COEFFICIENTS_SINGLE, ROUNDING_SINGLE, EXP_FLOOR_SINGLE, 23
+        high, low = LN2_HIGH_SINGLE, LN2_LOW_SINGLE
+    clamped = v.maximum(x, v.constant(floor))
+    shifted = v.fma(clamped, v.constant(LOG2_E), v.constant(rounding))
+    n = v.subtract(shifted, v.constant(rounding))
+    s = v.fma(n, v.constant(-low), v.fma(n, v.constant(-high), clamped))
+    p = _horner(v, coefficients, s)
     # 2^n by adding n to the exponent bits: p is near one, so nothing overflows into the sign.
-    exponent = builder.shl(builder.bitcast(shifted, INTEGERS), v.integers(52))
-    y = builder.bitcast(builder.add(builder.bitcast(p, INTEGERS), exponent), VECTOR)
-    return builder.select(builder.fcmp_ordered(">", x, v.constant(EXP_FLOOR)), y, v.constant(0.0))
+    exponent = builder.shl(builder.bitcast(shifted, v.integer_vector), v.integers(mantissa))
+    y = builder.bitcast(builder.add(builder.bitcast(p, v.integer_vector), exponent), v.vector)
+    return builder.select(builder.fcmp_ordered(">", x, v.constant(floor)), y, v.constant(0.0))
 
 
 def log(v: Vectors, x: ir.Value) -> ir.Value:
-    """log(x) for normal positive x, below 1 ulp."""
+    """log(x) for vectors of normal positive doubles, below 1 ulp."""
     builder = v.builder
     bits = builder.bitcast(x, INTEGERS)
     # x = 2^n m with m in [sqrt(1/2), sqrt(2)): bring the boundary of the exponent to sqrt(1/2) before cutting it off.

@@ -12,7 +12,8 @@ from numba.extending import overload
 
 from fastem.kernels import passes
 from fastem.kernels.outer import outer_products, outer_size, unpack_outer
-from fastem.kernels.simd import BLOCK_VECTORS, PANEL, PANEL_VECTORS, WIDTH, vectorised
+from fastem.kernels.simd import BLOCK_VECTORS, PANEL_VECTORS, vectorised
+from fastem.kernels.tiles import panel_rows
 from fastem.kernels.whitening import BLOCK, pack, packed_offset, whiten_rows
 
 NEGLIGIBLE = 2.0**-27  # square root of a responsibility that no sum of ordinary size can see (2^-54)
@@ -79,13 +80,13 @@ def _score(v, panels, n_panels, n_features, whitener, bias, constant, score, n_c
         for rows in range(1, BLOCK):
             matches = b.icmp_signed("==", remainder, v.index(rows))
             squares = v.when(matches, squares, lambda *s, rows=rows: squares_of(first, rows, s))
-        panel, within = b.sdiv(within_tile, v.index(PANEL)), b.srem(within_tile, v.index(PANEL))
-        target = v.at(score, b.add(b.mul(b.mul(panel, n_components), v.index(PANEL)), within))
+        panel, within = b.sdiv(within_tile, v.index(v.panel)), b.srem(within_tile, v.index(v.panel))
+        target = v.at(score, b.add(b.mul(b.mul(panel, n_components), v.index(v.panel)), within))
         greatest = v.at(top, within_tile)
         for c, square in enumerate(squares):
             h = v.subtract(v.splat(constant), square)
-            v.store(h, target, c * WIDTH)
-            v.store(v.maximum(h, v.load(greatest, c * WIDTH)), greatest, c * WIDTH)  # in this order NaN never wins
+            v.store(h, target, c * v.width)
+            v.store(v.maximum(h, v.load(greatest, c * v.width)), greatest, c * v.width)  # in this order NaN never wins
         return ()
 
     v.panels(n_panels, n_features, (), rows_block)
@@ -98,7 +99,7 @@ def _log_joint(parameters, n_panels, tile):
 
     def score_components(parameters, n_panels, tile):
         n_features, n_components = parameters.origin.size, parameters.constants.size
-        packed = parameters.whiteners.size // n_components
+        packed, panel = parameters.whiteners.size // n_components, panel_rows(tile.panels)
         for k in range(n_components):
             _score(
                 tile.panels,
@@ -107,7 +108,7 @@ def _log_joint(parameters, n_panels, tile):
                 parameters.whiteners[k * packed :],
                 parameters.biases[k * n_features :],
                 parameters.constants[k],
-                tile.scores[k * PANEL :],
+                tile.scores[k * panel :],
                 n_components,
                 tile.top,
             )
@@ -128,27 +129,27 @@ def _weighted_deviations(v, panels, n_panels, n_features, mean, score, n_compone
     lanes = range(PANEL_VECTORS)
 
     def panel(p, written):
-        row = b.mul(p, v.index(PANEL))
+        row = b.mul(p, v.index(v.panel))
         exponentials = v.load_all(v.at(score, b.mul(row, n_components)), PANEL_VECTORS)
         greatest = exponentials[0]
         for e in exponentials[1:]:
             greatest = v.maximum(greatest, e)
 
         def write(written):
-            roots = [v.multiply(e, v.load(v.at(root, row), c * WIDTH)) for c, e in enumerate(exponentials)]
+            roots = [v.multiply(e, v.load(v.at(root, row), c * v.width)) for c, e in enumerate(exponentials)]
             x = v.at(panels, b.mul(row, n_features))
-            target = v.at(deviations, b.mul(b.mul(written, v.index(PANEL)), b.add(n_features, v.index(1))))
+            target = v.at(deviations, b.mul(b.mul(written, v.index(v.panel)), b.add(n_features, v.index(1))))
 
             def feature(j):
-                mu, at = v.broadcast(mean, j), b.mul(j, v.index(PANEL))
+                mu, at = v.broadcast(mean, j), b.mul(j, v.index(v.panel))
                 for c in lanes:
-                    deviation = v.subtract(v.load(v.at(x, at), c * WIDTH), mu)
-                    v.store(v.multiply(roots[c], deviation), v.at(target, at), c * WIDTH)
+                    deviation = v.subtract(v.load(v.at(x, at), c * v.width), mu)
+                    v.store(v.multiply(roots[c], deviation), v.at(target, at), c * v.width)
                 return ()
 
             v.loop(n_features, (), feature)
             for c in lanes:
-                v.store(roots[c], v.at(target, b.mul(n_features, v.index(PANEL))), c * WIDTH)
+                v.store(roots[c], v.at(target, b.mul(n_features, v.index(v.panel))), c * v.width)
             return (b.add(written, v.index(1)),)
 
         return v.when(v.any_above(greatest, NEGLIGIBLE), (written,), write)
@@ -164,14 +165,14 @@ def _accumulate(parameters, n_panels, tile, statistics):
 
     def add_moments(parameters, n_panels, tile, statistics):
         n_features, n_components = parameters.origin.size, parameters.constants.size
-        size = statistics.size // n_components
+        size, panel = statistics.size // n_components, panel_rows(tile.panels)
         for k in range(n_components):
             kept = _weighted_deviations(
                 tile.panels,
                 n_panels,
                 n_features,
                 parameters.means[k * n_features :],
-                tile.scores[k * PANEL :],
+                tile.scores[k * panel :],
                 n_components,
                 tile.root,
                 tile.auxiliary,

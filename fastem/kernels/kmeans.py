@@ -12,10 +12,10 @@ from numba import prange
 from fastem.kernels.blocks import counts_size
 from fastem.kernels.compilation import jitted, parallel
 from fastem.kernels.nearest import add_to_clusters, assign, distances_to_all, measure, padded
-from fastem.kernels.passes import HEADER, _add_compensated
+from fastem.kernels.passes import HEADER, add_compensated
 from fastem.kernels.simd import PANEL
 from fastem.kernels.streams import MAX_LANES, Accumulation, _check_width, _Threads, lane_count, tile_rows
-from fastem.kernels.tiles import Rows, _aligned, load_tile
+from fastem.kernels.tiles import Rows, aligned_doubles, load_tile
 
 
 class KMeansParameters(NamedTuple):
@@ -48,11 +48,11 @@ class HardTile(NamedTuple):
 @jitted
 def _new_tile(capacity, n_features):
     return HardTile(
-        _aligned(capacity * n_features),
-        _aligned(capacity),
-        _aligned(capacity),
+        aligned_doubles(capacity * n_features),
+        aligned_doubles(capacity),
+        aligned_doubles(capacity),
         np.empty(capacity, np.int64),
-        _aligned(capacity),
+        aligned_doubles(capacity),
         np.empty(1),
     )
 
@@ -120,7 +120,7 @@ def _add_tile(parameters, n_panels, tile, total):
         counts,
         counts[padded(parameters.constants.size) :],
     )
-    _add_compensated(total, tile.inertia[0])
+    add_compensated(total, tile.inertia[0])
 
 
 @jitted
@@ -144,7 +144,7 @@ def nearest_pass(rows, weights, parameters, capacity, first_tile, with_sums, sta
 @jitted
 def _table_lane(rows, parameters, capacity, lane, n_lanes, table):
     n_features, n_clusters = parameters.origin.size, parameters.constants.size
-    tile, distances = _new_tile(capacity, n_features), _aligned(capacity * n_clusters)
+    tile, distances = _new_tile(capacity, n_features), aligned_doubles(capacity * n_clusters)
     for first in range(lane * capacity, rows.count, n_lanes * capacity):
         count = min(capacity, rows.count - first)
         n_panels = load_tile(rows, first, count, np.empty(0), parameters.origin, tile)

@@ -3,9 +3,10 @@
 import numpy as np
 
 from fastem.kernels.blocks import add_sums, register_groups
-from fastem.kernels.simd import PANEL, WIDTH, vectorised
+from fastem.kernels.simd import vectorised
 
 BLOCK = 4  # rows, and columns, of a register block
+ROW = 8  # columns at a time of a block row of one row
 
 
 def outer_size(n_rows: int) -> int:
@@ -18,7 +19,7 @@ def unpack_outer(packed: np.ndarray, n_rows: int) -> np.ndarray:
     result = np.empty((*packed.shape[:-1], n_rows, n_rows))
     for i in range(0, n_rows, BLOCK):
         rows, base = min(BLOCK, n_rows - i), _block_offset(i // BLOCK)
-        width = WIDTH if rows == 1 else BLOCK
+        width = ROW if rows == 1 else BLOCK
         for j in range(0, i, width):
             columns = min(width, i - j)
             start = base + (j if rows == 1 else j * BLOCK)
@@ -43,19 +44,19 @@ def _triangle(rows: int) -> list[tuple[int, int]]:
 def outer_products(v, deviations, n_panels, n_rows, statistics):
     """statistics += lower triangle of sum e e^T over the rows of the tile, block by block."""
     b = v.builder
-    stride = b.mul(n_rows, v.index(PANEL))
+    stride = b.mul(n_rows, v.index(v.panel))
 
     def products(i, j, cells, target):
         """target[n] += sum e[i + r] e[j + c] for the n-th cell (r, c)."""
-        left, right = v.at(deviations, b.mul(i, v.index(PANEL))), v.at(deviations, b.mul(j, v.index(PANEL)))
+        left, right = v.at(deviations, b.mul(i, v.index(v.panel))), v.at(deviations, b.mul(j, v.index(v.panel)))
         sums = {}
         for group in register_groups(cells):
 
             def panel(p, *totals, group=group):
                 at, totals = b.mul(p, stride), list(totals)
-                for vector in range(0, PANEL, WIDTH):
-                    e_left = {r: v.load(v.at(left, at), r * PANEL + vector) for r, _ in group}
-                    e_right = {c: v.load(v.at(right, at), c * PANEL + vector) for _, c in group}
+                for vector in range(0, v.panel, v.width):
+                    e_left = {r: v.load(v.at(left, at), r * v.panel + vector) for r, _ in group}
+                    e_right = {c: v.load(v.at(right, at), c * v.panel + vector) for _, c in group}
                     for n, (r, c) in enumerate(group):
                         totals[n] = v.fma(e_left[r], e_right[c], totals[n])
                 return totals
@@ -72,7 +73,7 @@ def outer_products(v, deviations, n_panels, n_rows, statistics):
             products(i, j, cells, v.at(base, j if rows == 1 else b.mul(j, v.index(BLOCK))))
 
         # A single row takes eight columns at a time: four chains of additions would wait for each other.
-        v.blocks(i, WIDTH if rows == 1 else BLOCK, block)
+        v.blocks(i, ROW if rows == 1 else BLOCK, block)
         products(i, i, _triangle(rows), v.at(base, b.mul(i, v.index(BLOCK))))
 
     v.blocks(n_rows, BLOCK, block_row)

@@ -9,8 +9,7 @@ import numpy as np
 from numba import prange
 
 from fastem.kernels.compilation import jitted, parallel
-from fastem.kernels.simd import PANEL
-from fastem.kernels.tiles import NOWHERE, load_tile, new_tile, normalise, square_responsibilities
+from fastem.kernels.tiles import load_tile, new_tile, normalise, nowhere, panel_rows, square_responsibilities
 
 __all__ = [
     "HEADER",
@@ -43,7 +42,7 @@ def accumulate(parameters, n_panels, tile, statistics):
 def _fused_lane(rows, weights, parameters, capacity, auxiliary, first_tile, with_moments, lane, statistics):
     """One lane's share of a block that starts with global tile `first_tile`, added to the lane's statistics."""
     n_lanes, n_features = statistics.shape[0], parameters.origin.size
-    tile = new_tile(capacity, n_features, parameters.constants.size, auxiliary)
+    tile = new_tile(capacity, n_features, parameters.constants.size, auxiliary, parameters.constants, parameters.origin)
     total = statistics[lane]
     n_tiles = (rows.count + capacity - 1) // capacity
     for t in range((lane - first_tile) % n_lanes, n_tiles, n_lanes):
@@ -60,14 +59,14 @@ def _fused_lane(rows, weights, parameters, capacity, auxiliary, first_tile, with
             tile.log_density,
             tile.totals,
         )
-        _add_compensated(total, tile.totals[0])
+        add_compensated(total, tile.totals[0])
         total[2] += tile.totals[1]
         if with_moments:
             accumulate(parameters, n_panels, tile, total[HEADER:])
 
 
 @jitted
-def _add_compensated(total, value):
+def add_compensated(total, value):
     """Neumaier's sum in total[0] with its rounding errors in total[1]: the log-likelihood decides when to stop."""
     new = total[0] + value
     if abs(total[0]) >= abs(value):
@@ -103,7 +102,8 @@ def fused_pass(rows, weights, parameters, capacity, auxiliary, first_tile, with_
 @jitted
 def _score_lane(rows, parameters, capacity, auxiliary, lane, n_lanes, log_density, labels, responsibilities):
     n_components = parameters.constants.size
-    tile = new_tile(capacity, parameters.origin.size, n_components, auxiliary)
+    tile = new_tile(capacity, parameters.origin.size, n_components, auxiliary, parameters.constants, parameters.origin)
+    panel = panel_rows(tile.panels)
     n_tiles = (rows.count + capacity - 1) // capacity
     for t in range(lane, n_tiles, n_lanes):
         first = t * capacity
@@ -128,22 +128,25 @@ def _score_lane(rows, parameters, capacity, auxiliary, lane, n_lanes, log_densit
                 log_density[first + b] = tile.log_density[b]
         if responsibilities.size:
             for b in range(count):
-                at = b // PANEL * n_components * PANEL + b % PANEL
-                out_of_range = tile.top[b] == NOWHERE  # of every component: none is more probable than another
+                at = b // panel * n_components * panel + b % panel
+                out_of_range = tile.top[b] == nowhere(
+                    tile.top
+                )  # of every component: none is more probable than another
                 for k in range(n_components):
-                    share = (tile.scores[at + k * PANEL] * tile.root[b]) ** 2
+                    share = (np.float64(tile.scores[at + k * panel]) * tile.root[b]) ** 2
                     responsibilities[first + b, k] = 1.0 / n_components if out_of_range else share
 
 
 @jitted
 def _write_labels(tile, n_panels, n_components, labels):
     """The first component that attains the maximum, as `argmax` would have it."""
+    panel = panel_rows(tile.panels)
     for p in range(n_panels):
-        rows = range(p * PANEL, min((p + 1) * PANEL, labels.size))
+        rows = range(p * panel, min((p + 1) * panel, labels.size))
         for b in rows:
             labels[b] = 0
         for k in range(n_components - 1, -1, -1):
-            at = (p * n_components + k - p) * PANEL
+            at = (p * n_components + k - p) * panel
             for b in rows:
                 if tile.scores[at + b] == tile.top[b]:
                     labels[b] = k

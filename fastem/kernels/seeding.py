@@ -11,7 +11,7 @@ from fastem.kernels.blocks import BLOCK
 from fastem.kernels.compilation import jitted
 from fastem.kernels.nearest import add_to_clusters, assign, half_squares, padded
 from fastem.kernels.simd import BLOCK_VECTORS, PANEL, WIDTH, vectorised
-from fastem.kernels.tiles import _aligned
+from fastem.kernels.tiles import aligned_doubles
 
 FAR = 1e300  # beyond every squared distance; not inf, whose product with a zero weight is NaN
 TIE = 1e-12  # relative difference that rounding explains: which of two equal candidates wins must not depend on it
@@ -30,7 +30,7 @@ class Sample(NamedTuple):
 def _in_panels(rows, weights):
     n_rows, n_features = rows.shape
     n_panels = (n_rows + PANEL - 1) // PANEL
-    panels, padded_weights = _aligned(n_panels * n_features * PANEL), _aligned(n_panels * PANEL)
+    panels, padded_weights = aligned_doubles(n_panels * n_features * PANEL), aligned_doubles(n_panels * PANEL)
     for p in range(n_panels):
         for j in range(n_features):
             at = (p * n_features + j) * PANEL
@@ -54,7 +54,7 @@ def kmeans_plusplus(rows, weights, uniforms, n_clusters, n_candidates):
     """
     sample = _in_panels(rows, weights)
     size = sample.weights.size
-    closest, distances = _aligned(size), _aligned(n_candidates * size)
+    closest, distances = aligned_doubles(size), aligned_doubles(n_candidates * size)
     candidates, potentials = np.empty(n_candidates * sample.n_features), np.empty(n_candidates * WIDTH)
     free, cumulative = np.ones(size), np.empty(size)
     drawn, indices = np.empty(n_candidates, np.int64), np.empty(n_clusters, np.int64)
@@ -185,7 +185,7 @@ class Clusters(NamedTuple):
 def _new_clusters(centers, n_rows):
     n_clusters, n_features = centers.shape
     stride = padded(n_features)
-    table = _aligned(n_clusters * stride)
+    table = aligned_doubles(n_clusters * stride)
     for k in range(n_clusters):
         for j in range(stride):
             table[k * stride + j] = centers[k, j] if j < n_features else 0.0
@@ -193,10 +193,10 @@ def _new_clusters(centers, n_rows):
         table,
         np.empty(n_clusters),
         np.empty(n_clusters),
-        _aligned(n_clusters * stride),
+        aligned_doubles(n_clusters * stride),
         np.empty(n_rows, np.int64),
-        _aligned(n_rows),
-        _aligned(n_rows),
+        aligned_doubles(n_rows),
+        aligned_doubles(n_rows),
         np.empty(1),
     )
 

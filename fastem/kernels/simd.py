@@ -1,9 +1,9 @@
 """Explicit vectors: the words in which the hot loops are written.
 
 Numba's arrays may alias, so LLVM keeps accumulators of plain loops in memory and checks for overlap at run time. Here
-the loops are emitted as LLVM IR on vectors of eight doubles, with every accumulator in a register. The eight *logical*
-lanes are the same on every machine (LLVM splits them on narrower ones), multiplications and additions are fused, and
-nothing may be reassociated: the bits of a sum do not depend on the instruction set.
+the loops are emitted as LLVM IR on vectors of eight doubles (or sixteen floats), with every accumulator in a register.
+These *logical* lanes are the same on every machine (LLVM splits them on narrower ones), multiplications and additions
+are fused, and nothing may be reassociated: the bits of a sum do not depend on the instruction set.
 """
 
 import functools
@@ -17,7 +17,7 @@ WIDTH = 8  # doubles per vector
 PANEL_VECTORS = 4
 PANEL = WIDTH * PANEL_VECTORS  # rows that travel together: the features of 32 rows are stored side by side
 
-F64, I32, I64 = ir.DoubleType(), ir.IntType(32), ir.IntType(64)
+F32, F64, I32, I64 = ir.FloatType(), ir.DoubleType(), ir.IntType(32), ir.IntType(64)
 VECTOR = ir.VectorType(F64, WIDTH)
 INTEGERS = ir.VectorType(I64, WIDTH)
 
@@ -37,24 +37,34 @@ BLOCK_VECTORS = PANEL_VECTORS if _has_avx512() else 1
 
 
 class Vectors:
-    """LLVM IR on vectors of eight doubles and on pointers to doubles."""
+    """LLVM IR on vectors of 64 bytes, eight doubles or sixteen floats, and on pointers to their elements."""
 
-    def __init__(self, builder: ir.IRBuilder):
-        self.builder = builder
+    def __init__(self, builder: ir.IRBuilder, real: ir.Type = F64):
+        self.builder, self.real = builder, real
+        self.width = WIDTH if real == F64 else 2 * WIDTH
+        self.panel = PANEL_VECTORS * self.width
+        self.vector = ir.VectorType(real, self.width)
+        self.integer = I64 if real == F64 else I32
+        self.integer_vector = ir.VectorType(self.integer, self.width)
+
+    @property
+    def doubles(self) -> "Vectors":
+        """The same builder on vectors of doubles."""
+        return self if self.real == F64 else Vectors(self.builder)
 
     def index(self, value: int) -> ir.Value:
         return ir.Constant(I64, value)
 
     def constant(self, value: float) -> ir.Value:
-        return ir.Constant(VECTOR, [ir.Constant(F64, value)] * WIDTH)
+        return ir.Constant(self.vector, [ir.Constant(self.real, value)] * self.width)
 
     def integers(self, value: int) -> ir.Value:
-        return ir.Constant(INTEGERS, [ir.Constant(I64, value)] * WIDTH)
+        return ir.Constant(self.integer_vector, [ir.Constant(self.integer, value)] * self.width)
 
     def splat(self, scalar: ir.Value) -> ir.Value:
-        undefined = ir.Constant(VECTOR, ir.Undefined)
+        undefined = ir.Constant(self.vector, ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, ir.Constant(I32, 0))
-        return self.builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, WIDTH), [0] * WIDTH))
+        return self.shuffle(first, undefined, [0] * self.width)
 
     def shuffle(self, a: ir.Value, b: ir.Value, lanes: Sequence[int]) -> ir.Value:
         """Pick `lanes` of the concatenation of `a` and `b`."""
@@ -67,23 +77,38 @@ class Vectors:
         return self.builder.gep(pointer, [self.index(offset) if isinstance(offset, int) else offset])
 
     def load(self, pointer: ir.Value, offset: ir.Value | int = 0) -> ir.Value:
-        return self.builder.load(self.builder.bitcast(self.at(pointer, offset), VECTOR.as_pointer()), align=8)
+        return self.builder.load(self.builder.bitcast(self.at(pointer, offset), self.vector.as_pointer()), align=4)
 
     def store(self, value: ir.Value, pointer: ir.Value, offset: ir.Value | int = 0) -> None:
-        self.builder.store(value, self.builder.bitcast(self.at(pointer, offset), VECTOR.as_pointer()), align=8)
+        self.builder.store(value, self.builder.bitcast(self.at(pointer, offset), self.vector.as_pointer()), align=4)
 
     def broadcast(self, pointer: ir.Value, offset: ir.Value | int = 0) -> ir.Value:
-        """The double at `pointer[offset]` in every lane."""
+        """The number at `pointer[offset]` in every lane."""
         return self.splat(self.builder.load(self.at(pointer, offset)))
 
     def load_all(self, pointer: ir.Value, count: int) -> list[ir.Value]:
-        return [self.load(pointer, c * WIDTH) for c in range(count)]
+        return [self.load(pointer, c * self.width) for c in range(count)]
+
+    def to_doubles(self, vector: ir.Value) -> list[ir.Value]:
+        """The same numbers as one or two vectors of doubles."""
+        if self.real == F64:
+            return [vector]
+        halves = [self.shuffle(vector, vector, range(first, first + WIDTH)) for first in (0, WIDTH)]
+        return [self.builder.fpext(half, VECTOR) for half in halves]
+
+    def from_doubles(self, vectors: Sequence[ir.Value]) -> ir.Value:
+        """One vector of rounded numbers from one or two vectors of doubles."""
+        if self.real == F64:
+            return vectors[0]
+        rounded = [self.builder.fptrunc(vector, ir.VectorType(F32, WIDTH)) for vector in vectors]
+        return self.shuffle(rounded[0], rounded[1], range(2 * WIDTH))
 
     # arithmetic -------------------------------------------------------------------------------------------------------
 
     def _call(self, name: str, *operands: ir.Value) -> ir.Value:
-        kind = ir.FunctionType(VECTOR, [VECTOR] * len(operands))
-        function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.{name}.v{WIDTH}f64")
+        kind = ir.FunctionType(self.vector, [self.vector] * len(operands))
+        suffix = f"v{self.width}f{64 if self.real == F64 else 32}"
+        function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.{name}.{suffix}")
         return self.builder.call(function, operands)
 
     def add(self, a: ir.Value, b: ir.Value) -> ir.Value:
@@ -111,24 +136,25 @@ class Vectors:
     def any_above(self, a: ir.Value, threshold: float) -> ir.Value:
         """One bit: is any lane of `a` above `threshold`?"""
         mask = self.builder.fcmp_ordered(">", a, self.constant(threshold))
-        return self.builder.icmp_unsigned("!=", self.builder.bitcast(mask, ir.IntType(WIDTH)), ir.IntType(WIDTH)(0))
+        bits = ir.IntType(self.width)
+        return self.builder.icmp_unsigned("!=", self.builder.bitcast(mask, bits), bits(0))
 
     def sums(self, vectors: Sequence[ir.Value]) -> list[ir.Value]:
-        """The sums over the lanes of up to eight vectors a group, packed in order, eight to a vector.
+        """The sums over the lanes, packed in order as doubles, eight to a vector.
 
         A tree of pairwise additions that transposes as it adds: 1.75 additions per sum where one horizontal sum at a
         time would take three. Missing members of the last group count as zero.
         """
-        even, odd = range(0, 2 * WIDTH, 2), range(1, 2 * WIDTH, 2)
+        even, odd = range(0, 2 * self.width, 2), range(1, 2 * self.width, 2)
         packed = []
-        for first in range(0, len(vectors), WIDTH):
-            level = list(vectors[first : first + WIDTH])
-            for _ in range(3):  # log2(WIDTH)
+        for first in range(0, len(vectors), self.width):
+            level = list(vectors[first : first + self.width])
+            for _ in range(self.width.bit_length() - 1):
                 level += [self.constant(0.0)] * (len(level) % 2)
                 pairs = zip(level[::2], level[1::2], strict=True)
                 level = [self.add(self.shuffle(a, b, even), self.shuffle(a, b, odd)) for a, b in pairs]
-            packed.append(level[0])
-        return packed
+            packed += self.to_doubles(level[0])
+        return packed[: -(-len(vectors) // WIDTH)]
 
     # control ----------------------------------------------------------------------------------------------------------
 
@@ -191,9 +217,9 @@ class Vectors:
 
         def step(i, *carried):
             panel, part = b.sdiv(i, self.index(parts)), b.srem(i, self.index(parts))
-            within = b.mul(part, self.index(BLOCK_VECTORS * WIDTH))
-            offset = b.add(b.mul(b.mul(panel, n_features), self.index(PANEL)), within)
-            return body(offset, b.mul(i, self.index(BLOCK_VECTORS * WIDTH)), *carried)
+            within = b.mul(part, self.index(BLOCK_VECTORS * self.width))
+            offset = b.add(b.mul(b.mul(panel, n_features), self.index(self.panel)), within)
+            return body(offset, b.mul(i, self.index(BLOCK_VECTORS * self.width)), *carried)
 
         return self.loop(b.mul(n_panels, self.index(parts)), state, step)
 
@@ -201,8 +227,8 @@ class Vectors:
 def vectorised(emit: Callable[..., ir.Value | None]) -> Callable[..., int]:
     """Make `emit(v, *arguments)` callable from a jitted function.
 
-    Arrays (one-dimensional, contiguous, float64) reach `emit` as pointers to their first element, numbers as LLVM
-    scalars. What `emit` returns, if anything, is an int64.
+    Arrays (one-dimensional, contiguous) reach `emit` as pointers to their first element, numbers as LLVM scalars. The
+    first array decides whether the vectors hold doubles or floats. What `emit` returns, if anything, is an int64.
     """
 
     def typing(_context, *argument_types):
@@ -213,7 +239,9 @@ def vectorised(emit: Callable[..., ir.Value | None]) -> Callable[..., int]:
                 is_array = isinstance(kind, types.Array)
                 return cgutils.create_struct_proxy(kind)(context, builder, value).data if is_array else value
 
-            result = emit(Vectors(builder), *map(lowered, signature.args, arguments))
+            first = next(kind for kind in signature.args if isinstance(kind, types.Array))
+            real = F32 if first.dtype == types.float32 else F64
+            result = emit(Vectors(builder, real), *map(lowered, signature.args, arguments))
             return ir.Constant(I64, 0) if result is None else result
 
         return signature, codegen

@@ -75,6 +75,13 @@ class _Threads:
             _one_parallel_pass.release()
 
 
+def in_single_precision(parameters: Any) -> Any:
+    """The same parameters for float32 arithmetic; the origin stays what it is, rows are moved there in float64."""
+    arrays = {name: value for name, value in parameters._asdict().items() if isinstance(value, np.ndarray)}
+    del arrays["origin"]
+    return parameters._replace(**{name: value.astype(np.float32) for name, value in arrays.items()})
+
+
 class Accumulation:
     """The statistics of one pass: `add` blocks of rows in order, then take the `total`.
 

@@ -12,7 +12,7 @@ from numba.extending import overload
 
 from fastem.kernels import blocks, passes
 from fastem.kernels.outer import outer_products, outer_size, unpack_outer
-from fastem.kernels.simd import BLOCK_VECTORS, PANEL, PANEL_VECTORS, WIDTH, vectorised
+from fastem.kernels.simd import BLOCK_VECTORS, PANEL_VECTORS, WIDTH, vectorised
 from fastem.kernels.whitening import BLOCK, pack, packed_offset, whiten_rows
 
 
@@ -69,9 +69,9 @@ def _whiten(v, panels, n_panels, n_features, whitener, whitened):
 
         def block(i, rows):
             z = whiten_rows(v, x, v.at(whitener, packed_offset(v, i)), i, [v.constant(0.0)] * rows)
-            target = v.at(whitened, b.add(offset, b.mul(i, v.index(PANEL))))
+            target = v.at(whitened, b.add(offset, b.mul(i, v.index(v.panel))))
             for n, value in enumerate(z):
-                v.store(value, target, n // BLOCK_VECTORS * PANEL + n % BLOCK_VECTORS * WIDTH)
+                v.store(value, target, n // BLOCK_VECTORS * v.panel + n % BLOCK_VECTORS * v.width)
 
         v.blocks(n_features, BLOCK, block)
         return ()
@@ -99,14 +99,17 @@ def _weight_rows(v, panels, n_panels, n_features, weights, weighted):
     b = v.builder
 
     def panel(p):
-        row = b.mul(p, v.index(PANEL))
-        roots = [v.sqrt(w) for w in v.load_all(v.at(weights, row), PANEL_VECTORS)]
+        row = b.mul(p, v.index(v.panel))
+        roots = []
+        for c in range(PANEL_VECTORS):
+            places = [b.add(row, v.index(c * v.width + half)) for half in range(0, v.width, WIDTH)]
+            roots.append(v.from_doubles([v.doubles.sqrt(v.doubles.load(weights, place)) for place in places]))
         first = b.mul(row, n_features)
 
         def feature(j):
-            at = b.add(first, b.mul(j, v.index(PANEL)))
+            at = b.add(first, b.mul(j, v.index(v.panel)))
             for c, x in enumerate(v.load_all(v.at(panels, at), PANEL_VECTORS)):
-                v.store(v.multiply(roots[c], x), v.at(weighted, at), c * WIDTH)
+                v.store(v.multiply(roots[c], x), v.at(weighted, at), c * v.width)
             return ()
 
         v.loop(n_features, (), feature)

@@ -1,7 +1,7 @@
 """A tile: the rows that are worked on at once, so few that everything about them stays in the cache.
 
-On loading, the rows are moved to the origin of the parameters (so that data far from zero lose nothing), converted to
-float64 and transposed: a *panel* holds 32 rows, feature after feature, and vectors run across rows. Whatever has one
+On loading, the rows are moved to the origin of the parameters (so that data far from zero lose nothing), converted and
+transposed: a *panel* holds 32 rows (64 floats), feature after feature, and vectors run across rows. Whatever has one
 number a row and component (scores, responsibilities) is stored in the same way, component after component.
 """
 
@@ -13,10 +13,10 @@ from numba.core import cgutils
 
 from fastem.kernels import elementary
 from fastem.kernels.compilation import jitted
-from fastem.kernels.simd import F64, PANEL, PANEL_VECTORS, WIDTH, Vectors, vectorised
+from fastem.kernels.simd import F32, F64, PANEL_VECTORS, WIDTH, Vectors, vectorised
 
-F32 = ir.FloatType()
-NOWHERE = -1e300  # below every log-density that can occur; not -inf, so that differences stay numbers
+NOWHERE, NOWHERE_SINGLE = -1e300, -1e30  # see `nowhere`
+LEAST_TOTAL = 1e-30  # of squared exponentials: it is one or more, or zero for a row out of the range of all components
 
 
 class Rows(NamedTuple):
@@ -38,7 +38,10 @@ class Rows(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """The working memory of one lane, for `capacity` rows; every array is 1-D and starts on a cache line."""
+    """The working memory of one lane, for `capacity` rows; every array is 1-D and starts on a cache line.
+
+    The arithmetic is that of `panels`, float64 or float32; `weights`, `log_density` and `totals` are always float64.
+    """
 
     panels: np.ndarray  # (capacity * D) the rows about the origin
     scores: np.ndarray  # (capacity * K) half log-joints, then their exponentials, then responsibilities
@@ -51,24 +54,43 @@ class Tile(NamedTuple):
 
 
 @jitted
-def _aligned(size):
-    """An uninitialised array on a 64-byte boundary: a vector that straddles two cache lines loads at half speed."""
-    array = np.empty(size + WIDTH)
-    first = (-array.ctypes.data // 8) % WIDTH
+def aligned(size, like):
+    """An uninitialised array of the type of `like` on a 64-byte boundary: a vector across two cache lines is slow."""
+    per_line = 64 // like.itemsize
+    array = np.empty(size + per_line, like.dtype)
+    first = (-array.ctypes.data // like.itemsize) % per_line
     return array[first : first + size]
 
 
 @jitted
-def new_tile(capacity, n_features, n_components, auxiliary):
+def aligned_doubles(size):
+    return aligned(size, np.empty(0))
+
+
+@jitted
+def panel_rows(array):
+    """Rows of a panel of this type."""
+    return 256 // array.itemsize
+
+
+@jitted
+def nowhere(array):
+    """Below every log-density that can occur; not -inf, so that differences stay numbers."""
+    return NOWHERE if array.itemsize == 8 else NOWHERE_SINGLE
+
+
+@jitted
+def new_tile(capacity, n_features, n_components, auxiliary, real, double):
+    """A tile that computes in the type of the array `real`; `double` is any array of doubles."""
     return Tile(
-        _aligned(capacity * n_features),
-        _aligned(capacity * n_components),
-        _aligned(auxiliary),
-        _aligned(capacity),
-        _aligned(capacity),
-        _aligned(capacity),
-        _aligned(capacity),
-        _aligned(WIDTH),
+        aligned(capacity * n_features, real),
+        aligned(capacity * n_components, real),
+        aligned(auxiliary, real),
+        aligned(capacity, real),
+        aligned(capacity, double),
+        aligned(capacity, real),
+        aligned(capacity, double),
+        aligned(WIDTH, double),
     )
 
 
@@ -83,7 +105,7 @@ def _doubles(v: Vectors, address, offset, count: int, kind: ir.Type) -> ir.Value
     """`count` neighbouring numbers as the first lanes of a vector of doubles; the other lanes are undefined."""
     vector = ir.VectorType(kind, count)
     loaded = v.builder.load(_pointer(v, address, offset, vector), align=4)
-    if kind is F32:
+    if kind == F32:
         loaded = v.builder.fpext(loaded, ir.VectorType(F64, count))
     if count == WIDTH:
         return loaded
@@ -105,14 +127,27 @@ def _transposed(v: Vectors, rows: list[ir.Value], count: int) -> list[ir.Value]:
     return rows[:count]
 
 
+def _narrow(v: Vectors, panels: ir.Value) -> tuple[Vectors, int]:
+    """What writes eight numbers of the type of `panels`, and how many such groups a panel has."""
+    real = panels.type.pointee
+    return Vectors(v.builder, real), Vectors(v.builder, real).panel // WIDTH
+
+
+def _store_group(v: Vectors, target: Vectors, values: ir.Value, pointer: ir.Value, offset: ir.Value) -> None:
+    """Eight doubles to `pointer[offset:]`, rounded if need be."""
+    group = ir.VectorType(target.real, WIDTH)
+    rounded = values if target.real == F64 else v.builder.fptrunc(values, group)
+    v.builder.store(rounded, v.builder.bitcast(v.at(pointer, offset), group.as_pointer()), align=4)
+
+
 def _load_row_major(v: Vectors, address, row_stride, n_groups, n_features, origin, panels, kind: ir.Type) -> None:
-    b, size = v.builder, 4 if kind is F32 else 8
-    groups = PANEL_VECTORS
+    b, size = v.builder, 4 if kind == F32 else 8
+    narrow, groups = _narrow(v, panels)
 
     def group(g):
         base = b.add(address, b.mul(b.mul(g, v.index(WIDTH)), row_stride))
         panel, part = b.sdiv(g, v.index(groups)), b.srem(g, v.index(groups))
-        start = b.add(b.mul(b.mul(panel, n_features), v.index(PANEL)), b.mul(part, v.index(WIDTH)))
+        start = b.add(b.mul(b.mul(panel, n_features), v.index(narrow.panel)), b.mul(part, v.index(WIDTH)))
         target = v.at(panels, start)
 
         def columns(j, count):
@@ -121,7 +156,7 @@ def _load_row_major(v: Vectors, address, row_stride, n_groups, n_features, origi
             for c, column in enumerate(_transposed(v, rows, count)):
                 feature = b.add(j, v.index(c))
                 centred = v.subtract(column, v.broadcast(origin, feature))
-                v.store(centred, target, b.mul(feature, v.index(PANEL)))
+                _store_group(v, narrow, centred, target, b.mul(feature, v.index(narrow.panel)))
 
         v.blocks(n_features, WIDTH, columns)
         return ()
@@ -130,7 +165,8 @@ def _load_row_major(v: Vectors, address, row_stride, n_groups, n_features, origi
 
 
 def _load_column_major(v: Vectors, address, column_stride, n_groups, n_features, origin, panels, kind: ir.Type) -> None:
-    b, size = v.builder, 4 if kind is F32 else 8
+    b, size = v.builder, 4 if kind == F32 else 8
+    narrow, groups = _narrow(v, panels)
 
     def feature(j):
         base = b.add(address, b.mul(j, column_stride))
@@ -138,10 +174,10 @@ def _load_column_major(v: Vectors, address, column_stride, n_groups, n_features,
 
         def group(g):
             values = _doubles(v, base, b.mul(g, v.index(WIDTH * size)), WIDTH, kind)
-            panel, part = b.sdiv(g, v.index(PANEL_VECTORS)), b.srem(g, v.index(PANEL_VECTORS))
+            panel, part = b.sdiv(g, v.index(groups)), b.srem(g, v.index(groups))
             row = b.add(b.mul(panel, n_features), j)
-            target = b.add(b.mul(row, v.index(PANEL)), b.mul(part, v.index(WIDTH)))
-            v.store(v.subtract(values, shift), panels, target)
+            target = b.add(b.mul(row, v.index(narrow.panel)), b.mul(part, v.index(WIDTH)))
+            _store_group(v, narrow, v.subtract(values, shift), panels, target)
             return ()
 
         v.loop(n_groups, (), group)
@@ -184,30 +220,24 @@ def _load_double(v, address, itemsize, target, offset):
 @jitted
 def load_tile(rows, first, count, weights, origin, tile):
     """Rows first, ..., first + count - 1 into panels, the last filled up with zeros; returns the number of panels."""
-    n_features = origin.size
-    n_panels = (count + PANEL - 1) // PANEL
+    n_features, panel = origin.size, panel_rows(tile.panels)
+    n_panels = (count + panel - 1) // panel
     address = rows.address + first * rows.row_stride
     groups = _load_groups(
         address, rows.row_stride, rows.column_stride, rows.itemsize, count // WIDTH, n_features, origin, tile.panels
     )
     for b in range(groups * WIDTH, count):
         for j in range(n_features):
-            position = (b // PANEL * n_features + j) * PANEL + b % PANEL
-            _load_double(address + b * rows.row_stride + j * rows.column_stride, rows.itemsize, tile.panels, position)
-            tile.panels[position] -= origin[j]
+            number = address + b * rows.row_stride + j * rows.column_stride
+            _load_double(number, rows.itemsize, tile.weights, 0)
+            tile.panels[(b // panel * n_features + j) * panel + b % panel] = tile.weights[0] - origin[j]
     # Loops, not slices: assigning to a slice makes Numba compile two seconds' worth of error messages.
-    for b in range(count, n_panels * PANEL):
-        for j in range(n_features):
-            tile.panels[(b // PANEL * n_features + j) * PANEL + b % PANEL] = 0.0
-    for b in range(n_panels * PANEL):
-        tile.top[b] = NOWHERE
-        tile.weights[b] = 1.0 if b < count else 0.0
-    if weights.size:
-        for b in range(count):
-            tile.weights[b] = weights[first + b]
-            if weights[first + b] == 0.0:  # absent, whatever it holds: zero times an overflow would be NaN
-                for j in range(n_features):
-                    tile.panels[(b // PANEL * n_features + j) * PANEL + b % PANEL] = 0.0
+    for b in range(n_panels * panel):
+        tile.top[b] = nowhere(tile.top)
+        tile.weights[b] = 0.0 if b >= count else weights[first + b] if weights.size else 1.0
+        if tile.weights[b] == 0.0:  # absent, whatever it holds: zero times an overflow would be NaN
+            for j in range(n_features):
+                tile.panels[(b // panel * n_features + j) * panel + b % panel] = 0.0
     return n_panels
 
 
@@ -221,36 +251,37 @@ def normalise(v, n_panels, n_components, scores, top, weights, root, log_density
     Half, because the square root of a responsibility is what the second moments want on either side, and this way it
     costs neither a square root nor a second exponential.
     """
-    b = v.builder
-    lanes = range(PANEL_VECTORS)
+    b, d, lanes = v.builder, v.doubles, range(PANEL_VECTORS)
 
     def panel(p, likelihood, mass):
-        row = b.mul(p, v.index(PANEL))
+        row = b.mul(p, v.index(v.panel))
         first = v.at(scores, b.mul(row, n_components))
         greatest = v.load_all(v.at(top, row), PANEL_VECTORS)
 
         def component(k, *totals):
-            score = v.at(first, b.mul(k, v.index(PANEL)))
+            score = v.at(first, b.mul(k, v.index(v.panel)))
             exponentials = [
                 elementary.exp(v, v.subtract(h, greatest[c])) for c, h in enumerate(v.load_all(score, PANEL_VECTORS))
             ]
             for c in lanes:
-                v.store(exponentials[c], score, c * WIDTH)
+                v.store(exponentials[c], score, c * v.width)
             return [v.fma(e, e, total) for e, total in zip(exponentials, totals, strict=True)]
 
         totals = v.loop(n_components, [v.constant(0.0)] * PANEL_VECTORS, component)
-        weight = v.load_all(v.at(weights, row), PANEL_VECTORS)
         for c in lanes:
-            total = v.maximum(totals[c], v.constant(1e-300))
-            density = v.fma(greatest[c], v.constant(2.0), elementary.log(v, total))
-            v.store(density, v.at(log_density, row), c * WIDTH)
-            v.store(v.sqrt(v.divide(weight[c], total)), v.at(root, row), c * WIDTH)
-            likelihood = v.fma(weight[c], density, likelihood)
-            mass = v.add(mass, weight[c])
+            roots = []
+            for half, pair in enumerate(zip(v.to_doubles(totals[c]), v.to_doubles(greatest[c]), strict=True)):
+                at = b.add(row, v.index(c * v.width + half * WIDTH))
+                total, weight = d.maximum(pair[0], d.constant(LEAST_TOTAL)), d.load(weights, at)
+                density = d.fma(pair[1], d.constant(2.0), elementary.log(d, total))
+                d.store(density, log_density, at)
+                roots.append(d.sqrt(d.divide(weight, total)))
+                likelihood, mass = d.fma(weight, density, likelihood), d.add(mass, weight)
+            v.store(v.from_doubles(roots), v.at(root, row), c * v.width)
         return likelihood, mass
 
-    (packed,) = v.sums(v.loop(n_panels, [v.constant(0.0)] * 2, panel))
-    v.store(packed, sums)
+    (packed,) = d.sums(v.loop(n_panels, [d.constant(0.0)] * 2, panel))
+    d.store(packed, sums)
 
 
 @vectorised
@@ -259,15 +290,15 @@ def square_responsibilities(v, n_panels, n_components, scores, root):
     b = v.builder
 
     def panel(p):
-        row = b.mul(p, v.index(PANEL))
+        row = b.mul(p, v.index(v.panel))
         first = v.at(scores, b.mul(row, n_components))
         roots = v.load_all(v.at(root, row), PANEL_VECTORS)
 
         def component(k):
-            score = v.at(first, b.mul(k, v.index(PANEL)))
+            score = v.at(first, b.mul(k, v.index(v.panel)))
             for c, e in enumerate(v.load_all(score, PANEL_VECTORS)):
                 s = v.multiply(e, roots[c])
-                v.store(v.multiply(s, s), score, c * WIDTH)
+                v.store(v.multiply(s, s), score, c * v.width)
             return ()
 
         v.loop(n_components, (), component)

@@ -3,7 +3,7 @@
 import numpy as np
 from llvmlite import ir
 
-from fastem.kernels.simd import BLOCK_VECTORS, PANEL, Vectors
+from fastem.kernels.simd import BLOCK_VECTORS, Vectors
 
 BLOCK = 4  # rows of the factor in a register block
 
@@ -35,7 +35,7 @@ def whiten_rows(v: Vectors, x: ir.Value, packed: ir.Value, first: ir.Value, star
     b, rows = v.builder, len(start)
 
     def column(j, begin, z):
-        vectors = v.load_all(v.at(x, b.mul(j, v.index(PANEL))), BLOCK_VECTORS)
+        vectors = v.load_all(v.at(x, b.mul(j, v.index(v.panel))), BLOCK_VECTORS)
         entries, z = v.at(packed, b.mul(j, v.index(rows))), list(z)
         for r in range(begin, rows):
             entry = v.broadcast(entries, r)

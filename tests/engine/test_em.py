@@ -4,6 +4,7 @@ import warnings
 from typing import NamedTuple
 
 import pytest
+
 from fastem.engine.em import LowerBoundWarning, run_em
 
 

@@ -5,9 +5,10 @@ import pytest
 import reference
 from cases import STRUCTURES as NAMES
 from cases import random_covariances
-from fastem.families.covariances import STRUCTURES
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.mixture import GaussianMixture as Peer
+
+from fastem.families.covariances import STRUCTURES
 
 SIZES = [(1, 1), (3, 1), (1, 4), (3, 2), (5, 7)]  # components, features
 every_structure = pytest.mark.parametrize("structure", [STRUCTURES[name] for name in NAMES], ids=NAMES)
@@ -39,7 +40,9 @@ def test_round_trips(structure, n_components, n_features):
     covariances = covariances_of(structure, n_components, n_features)
     whiteners, _ = structure.whiten(covariances)
     assert_allclose(structure.covariances(whiteners), covariances, rtol=1e-12, atol=1e-13)
-    assert_allclose(structure.whiteners_of_precisions(structure.precisions(whiteners)), whiteners, rtol=1e-10, atol=1e-12)
+    assert_allclose(
+        structure.whiteners_of_precisions(structure.precisions(whiteners)), whiteners, rtol=1e-10, atol=1e-12
+    )
     assert_array_equal(structure.cholesky(structure.cholesky(whiteners)), whiteners)
 
 

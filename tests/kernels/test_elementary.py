@@ -3,9 +3,10 @@
 import numba
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
+
 from fastem.kernels import elementary
 from fastem.kernels.simd import WIDTH, vectorised
-from numpy.testing import assert_array_equal
 
 
 @vectorised

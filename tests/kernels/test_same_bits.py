@@ -7,19 +7,21 @@ import platform
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
 from cases import STRUCTURES, case
-from fastem.kernels import passes, streams
-from fastem.kernels.simd import BLOCK_VECTORS  # noqa: F401  the subprocess prints it
-from fastem.sources import Block, as_source
 from helpers import accumulated, scored
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
+
+from fastem.kernels import passes, streams
+from fastem.kernels.simd import BLOCK_VECTORS  # noqa: F401  the subprocess prints it
+from fastem.sources import Block, as_source
 
 N_ROWS = 20_001  # more tiles than lanes, and a last row of its own
 
@@ -44,7 +46,7 @@ def digest(structure, rows=None):
 
 def chunks(rows, weights, cuts):
     edges = [0, *sorted(cuts), len(rows)]
-    return [(rows[a:b], weights[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    return [(rows[a:b], weights[a:b]) for a, b in pairwise(edges)]
 
 
 # how rows arrive ------------------------------------------------------------------------------------------------------

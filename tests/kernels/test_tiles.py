@@ -3,34 +3,36 @@
 import numba
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
 from fastem.kernels import outer, whitening
 from fastem.kernels.simd import PANEL
 from fastem.kernels.tiles import Rows, load_tile, new_tile
-from numpy.testing import assert_allclose, assert_array_equal
 
 CAPACITY = 128
 FEATURES = [1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 33, 64]
 
 
 @numba.njit
-def load(rows, first, count, weights, origin):
+def load(rows, first, count, weights, origin, like):
     """A tile's panels, weights and how many panels it has; `panels` hold other numbers before."""
-    tile = new_tile(CAPACITY, origin.size, 1, 0)
+    tile = new_tile(CAPACITY, origin.size, 1, 0, like, origin)
     tile.panels[:] = np.nan
     tile.weights[:] = np.nan
     n_panels = load_tile(rows, first, count, weights, origin, tile)
     return tile.panels.copy(), tile.weights.copy(), n_panels
 
 
-def loaded(array, first=0, count=None, weights=None):
+def loaded(array, first=0, count=None, weights=None, real=np.float64):
     """Rows that `load_tile` has moved to an origin, and the weights it gave them."""
     n_features = array.shape[1]
     count = len(array) - first if count is None else count
     weights = np.empty(0) if weights is None else weights
-    panels, weights, n_panels = load(Rows.of(array), first, count, weights, origin_of(n_features))
-    assert n_panels == -(-count // PANEL)
-    panels = panels[: n_panels * PANEL * n_features].reshape(n_panels, n_features, PANEL)
-    return panels.swapaxes(1, 2).reshape(-1, n_features), weights[: n_panels * PANEL]
+    like, panel = np.empty(0, real), 256 // np.dtype(real).itemsize
+    panels, weights, n_panels = load(Rows.of(array), first, count, weights, origin_of(n_features), like)
+    assert n_panels == -(-count // panel)
+    panels = panels[: n_panels * panel * n_features].reshape(n_panels, n_features, panel)
+    return panels.swapaxes(1, 2).reshape(-1, n_features), weights[: n_panels * panel]
 
 
 def origin_of(n_features):
@@ -77,6 +79,16 @@ def test_a_tile_of_any_number_of_rows(count):
     assert_array_equal(found_weights[:count], weights[64 : 64 + count])
     assert not found[count:].any()
     assert not found_weights[count:].any()
+
+
+@pytest.mark.parametrize("layout", ["C", "Fortran", "strided"])
+@pytest.mark.parametrize("n_features", [1, 3, 8, 17])
+def test_a_tile_of_floats_rounds_once_after_moving_to_the_origin(n_features, layout):
+    rows = 1e6 + np.random.default_rng(0).normal(size=(100, n_features))
+    found, _ = loaded(LAYOUTS[layout](rows), real=np.float32)
+    assert found.dtype == np.float32
+    assert_array_equal(found[:100], (rows - origin_of(n_features)).astype(np.float32))
+    assert not found[100:].any()
 
 
 @pytest.mark.parametrize("n_features", FEATURES)
