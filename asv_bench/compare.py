@@ -1,6 +1,6 @@
 """Print one Markdown table: fastem's passes against DGEMM, its iterations against scikit-learn's and oneDAL's.
 
-Everything of a row is measured in one run, in turn, from the same start and on the same rows.
+Everything in a row of the table is measured in one run, in turn, from the same start and on the same rows.
 """
 
 import argparse
@@ -50,6 +50,7 @@ def machine():
 
 
 def times_faster(theirs, kind, size, rows, iterations, rounds):
+    """How many times as long the competitor takes, and its seconds per iteration."""
     try:
         ours, seconds = in_turn(fitter(GaussianMixture, kind, size, rows, iterations), theirs, rounds=rounds)
     except RuntimeError:  # oneDAL stops at a singular covariance: too few rows for the features
@@ -79,7 +80,7 @@ def measured(kind, size):
 
 
 print(machine(), end="\n\n")
-print("| covariance | rows x features, components | one pass | of DGEMM | than scikit-learn | than oneDAL |")
+print("| covariance | rows x features, components | one pass | of DGEMM | scikit-learn takes | oneDAL takes |")
 print("|---|---|---|---|---|---|")
 for kind in options.kinds:
     for size in SIZES:

@@ -9,14 +9,15 @@ from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, check_non_negative, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from fastem.engine.em import Fit, run_em
 from fastem.engine.stopping import RULES
 from fastem.families.covariances import STRUCTURES
 from fastem.families.gaussian import GaussianMixtureModel
-from fastem.sources import Source, as_source
+from fastem.sources import Source
 from fastem.starts import METHODS, Starts, checked_array
+from fastem.validation import validated_source
 
 
 class GaussianMixture(DensityMixin, BaseEstimator):
@@ -199,7 +200,13 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         ConvergenceWarning
             If `max_iter` ended the fit, or a component collapsed or lost all its rows.
         """
-        source = self._source(X, sample_weight, reset=True, ensure_min_samples=2)
+        source, n_rows = validated_source(self, X, sample_weight, reset=True, ensure_min_samples=2)
+        if n_rows < self.n_components:
+            weighted = "" if sample_weight is None else " with a positive weight"
+            raise ValueError(
+                f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
+                f"n_samples = {n_rows}{weighted}"
+            )
         continued = self.warm_start and hasattr(self, "converged_")
         random_state = check_random_state(self.random_state)
         if continued:
@@ -241,20 +248,6 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         )
         progress.end(fit)
         return fit, progress
-
-    def _source(self, X, sample_weight=None, *, reset=False, ensure_min_samples=1) -> Source:
-        X = validate_data(self, X, reset=reset, dtype="numeric", ensure_min_samples=ensure_min_samples)
-        n_rows = len(X)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-            check_non_negative(sample_weight, "`sample_weight`")
-            n_rows = int(np.count_nonzero(sample_weight))
-        if reset and n_rows < self.n_components:
-            raise ValueError(
-                f"Expected n_samples >= n_components but got n_components = {self.n_components}, n_samples = {n_rows}"
-                + (" with a positive weight" if sample_weight is not None else "")
-            )
-        return as_source(X, sample_weight)
 
     def _start_is_given(self) -> bool:
         """Whether the user has chosen where to start, in part or in whole."""
@@ -335,7 +328,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _scored(self, X, name: str, columns: tuple[int, ...] = (), dtype=np.float64) -> np.ndarray:
         check_is_fitted(self)
-        source, model = self._source(X), self._model()
+        (source, _), model = validated_source(self, X), self._model()
         out = np.empty((source.n_rows, *columns), dtype=dtype)
         first = 0
         for block in source.blocks():
@@ -387,7 +380,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _log_likelihood(self, X, sample_weight) -> tuple[float, float]:
         check_is_fitted(self)
-        source = self._source(X, sample_weight)
+        source, _ = validated_source(self, X, sample_weight)
         return self._model().log_likelihood(source.blocks())
 
     def score(self, X, y=None, sample_weight=None):

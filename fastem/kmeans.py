@@ -15,12 +15,13 @@ from sklearn.base import (
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from fastem.engine import seeding
 from fastem.engine.lloyd import LloydFit, mean_variance, run_lloyd, run_lloyd_in_memory
 from fastem.families.centers import Centers
-from fastem.sources import Block, Source, as_source
+from fastem.sources import Block, Source
+from fastem.validation import validated_source
 
 SAMPLE_MEMORY = 2**25  # bytes that the rows for seeding may take
 SAMPLE_ITERATIONS = 20  # Lloyd's iterations on them, when there are more rows than these
@@ -135,7 +136,10 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         ConvergenceWarning
             If the data have fewer distinct rows than there are clusters.
         """
-        source = self._source(X, sample_weight, reset=True)
+        source, n_rows = validated_source(self, X, sample_weight, reset=True)
+        if n_rows < self.n_clusters:
+            weighted = "" if sample_weight is None else " with a positive weight"
+            raise ValueError(f"n_samples={n_rows}{weighted} should be >= n_clusters={self.n_clusters}.")
         random_state = check_random_state(self.random_state)
         sample = self._sample(source, random_state)
         tol = self.tol * (sample.mean_variance() if sample.complete else mean_variance(source, sample.mean))
@@ -146,17 +150,6 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
                 print(f"Start {n}: {fits[-1].n_iter} iterations, inertia {fits[-1].inertia:.6g}")
         self._keep(min(fits, key=lambda fit: fit.inertia), source)
         return self
-
-    def _source(self, X, sample_weight=None, *, reset=False) -> Source:
-        X = validate_data(self, X, reset=reset, dtype="numeric")
-        n_rows = len(X)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-            n_rows = int(np.count_nonzero(sample_weight))
-        if reset and n_rows < self.n_clusters:
-            weighted = "" if sample_weight is None else " with a positive weight"
-            raise ValueError(f"n_samples={n_rows}{weighted} should be >= n_clusters={self.n_clusters}.")
-        return as_source(X, sample_weight)
 
     def _sample(self, source: Source, random_state) -> "_Sample":
         wanted = max(20_000, 256 * self.n_clusters)
@@ -278,7 +271,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         labels : ndarray of shape (n_samples,), int32
         """
         check_is_fitted(self)
-        return self._labels(self._source(X))
+        return self._labels(validated_source(self, X)[0])
 
     def transform(self, X):
         """Euclidean distances of each row to all centres.
@@ -292,7 +285,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         distances : ndarray of shape (n_samples, n_clusters)
         """
         check_is_fitted(self)
-        source, centers = self._source(X), Centers.of(self.cluster_centers_)
+        source, centers = validated_source(self, X)[0], Centers.of(self.cluster_centers_)
         table = np.empty((source.n_rows, len(self.cluster_centers_)))
         first = 0
         for rows, _ in source.blocks():
@@ -314,7 +307,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         score : float
         """
         check_is_fitted(self)
-        source = self._source(X, sample_weight)
+        source = validated_source(self, X, sample_weight)[0]
         return -Centers.of(self.cluster_centers_).e_step(source.blocks()).inertia
 
 

@@ -20,7 +20,7 @@ LEAST_GAIN = 1e-3  # nats per row that make a trial worth keeping
 MAX_TRIALS = 8
 MAX_FAILURES = 2  # in a row
 OVERLAP_ROWS = 2_000  # rows that tell which components overlap
-LOCAL_ITERATIONS = 5
+LOCAL_ITERATIONS = 4
 
 
 def split_and_merge(

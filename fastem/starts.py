@@ -91,9 +91,9 @@ class Starts:
 
     @cached_property
     def _seeding_rows(self) -> int:
-        """Rows that are enough to find a basin: some thousands, 256 a component, ten a parameter, as memory allows."""
+        """Rows that are enough to find a basin: some thousands, 256 a component, four a parameter, as memory allows."""
         n_parameters = self.structure.n_parameters(self.n_components, self.source.n_features)
-        wanted = max(20_000, 256 * self.n_components, 10 * n_parameters)
+        wanted = max(10_000, 256 * self.n_components, 4 * n_parameters)
         return max(min(wanted, SAMPLE_MEMORY // (8 * self.source.n_features)), 8 * self.n_components)
 
     @property

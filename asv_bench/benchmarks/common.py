@@ -115,9 +115,9 @@ def fitter(estimator, kind, size, rows, iterations):
 
 
 def one_pass(kind, size, rows):
-    """A function that makes one fused pass, compiled."""
+    """A function that makes one fused pass, compiled, in the arithmetic of the rows."""
     weights, means, ones = start(kind, size).values()
-    model = GaussianMixtureModel(STRUCTURES[kind], weights, means, ones, ones)
+    model = GaussianMixtureModel(STRUCTURES[kind], weights, means, ones, ones, arithmetic=str(rows.dtype))
     source = as_source(rows)
     model = replace(model, scatter=model.e_step(source.blocks()).scatter)  # tied: known after the first pass of a fit
     return lambda: model.e_step(source.blocks())
@@ -152,16 +152,16 @@ def in_turn(*functions, rounds=3):
     return least
 
 
-def dgemm(n=2500):
-    """A function that multiplies two float64 matrices, and its flops: what this machine's BLAS makes of its cores."""
-    a = np.random.default_rng(0).random((n, n))
+def gemm(dtype, n=2500):
+    """A function that multiplies two matrices, and its flops: what this machine's BLAS makes of its cores."""
+    a = np.random.default_rng(0).random((n, n)).astype(dtype)
     out = np.empty_like(a)
     return lambda: np.matmul(a, a, out=out), 2 * n**3
 
 
 def pass_and_roofline(kind, size, rows, rounds=5):
-    """Seconds of a pass, and its useful flops a second as a fraction of DGEMM's in the same run."""
-    multiply, flops = dgemm()
+    """Seconds of a pass; its useful flops a second over those of a matrix product (DGEMM, SGEMM) in the same run."""
+    multiply, flops = gemm(rows.dtype)
     multiply()
-    of_pass, of_dgemm = in_turn(one_pass(kind, size, rows), multiply, rounds=rounds)
-    return of_pass, USEFUL_FLOPS[kind](*size) / of_pass / (flops / of_dgemm)
+    of_pass, of_product = in_turn(one_pass(kind, size, rows), multiply, rounds=rounds)
+    return of_pass, USEFUL_FLOPS[kind](*size) / of_pass / (flops / of_product)

@@ -14,7 +14,7 @@ from fastem.kernels.compilation import jitted, parallel
 from fastem.kernels.nearest import add_to_clusters, assign, distances_to_all, measure, padded
 from fastem.kernels.passes import HEADER, add_compensated
 from fastem.kernels.simd import PANEL
-from fastem.kernels.streams import MAX_LANES, Accumulation, _check_width, _Threads, lane_count, tile_rows
+from fastem.kernels.streams import MAX_LANES, Accumulation, Threads, check_width, tile_rows
 from fastem.kernels.tiles import Rows, aligned_doubles, load_tile
 
 
@@ -173,26 +173,12 @@ def table_pass(rows, parameters, capacity, n_lanes, table):
 NO_LABELS, NO_DISTANCES = np.empty(0, dtype=np.int32), np.empty(0)
 
 
-def _run(rows, weights, parameters, capacity, first_tile, with_sums, statistics, labels, distances) -> None:
-    _check_width(rows, parameters.origin.size)
-    with _Threads(len(rows) * parameters.constants.size * parameters.origin.size) as threaded:
-        run = nearest_pass if threaded else nearest_pass_serial
-        run(Rows.of(rows), weights, parameters, capacity, first_tile, with_sums, statistics, labels, distances)
-
-
 class ClusterAccumulation(Accumulation):
     """Inertia, counts and sums of the clusters."""
 
-    def _pass(self, rows: np.ndarray, weights: np.ndarray | None) -> None:
-        n_tiles = -(-len(rows) // self.capacity)
-        lanes = min(lane_count(self.size), self.n_tiles + n_tiles)
-        if lanes > len(self.lanes):
-            grown = np.zeros((lanes, self.size))
-            grown[: len(self.lanes)] = self.lanes
-            self.lanes = grown
-        weights = np.empty(0) if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
-        _run(rows, weights, self.parameters, self.capacity, self.n_tiles, True, self.lanes, NO_LABELS, NO_DISTANCES)
-        self.n_tiles += n_tiles
+    def _run(self, rows: Rows, weights: np.ndarray, parallel: bool) -> None:
+        run = nearest_pass if parallel else nearest_pass_serial
+        run(rows, weights, self.parameters, self.capacity, self.n_tiles, True, self.lanes, NO_LABELS, NO_DISTANCES)
 
 
 def nearest_block(
@@ -205,15 +191,18 @@ def nearest_block(
     """Write the nearest cluster (n,) int32 and the squared distance to it (n,) of the rows of a block."""
     capacity = tile_rows(parameters.constants.size, parameters.origin.size)
     lanes = np.empty((min(MAX_LANES, -(-len(rows) // capacity)), 0))
-    _run(rows, np.empty(0), parameters, capacity, 0, False, lanes, labels, distances)
+    check_width(rows, parameters.origin.size)
+    with Threads(len(rows) * parameters.constants.size * parameters.origin.size) as threaded:
+        run = nearest_pass if threaded else nearest_pass_serial
+        run(Rows.of(rows), np.empty(0), parameters, capacity, 0, False, lanes, labels, distances)
 
 
 def distance_table(parameters: KMeansParameters, rows: np.ndarray, table: np.ndarray) -> None:
     """Write the Euclidean distances of the rows of a block to all centres, (n, K)."""
     n_clusters, n_features = parameters.constants.size, parameters.origin.size
     capacity = tile_rows(n_clusters, n_features)
-    _check_width(rows, n_features)
-    with _Threads(len(rows) * n_clusters * n_features) as threaded:
+    check_width(rows, n_features)
+    with Threads(len(rows) * n_clusters * n_features) as threaded:
         if threaded:
             table_pass(Rows.of(rows), parameters, capacity, MAX_LANES, table)
         else:

@@ -13,7 +13,7 @@ from numba.extending import register_jitable
 from fastem.kernels.blocks import BLOCK, score_by_squares
 from fastem.kernels.compilation import jitted
 from fastem.kernels.simd import BLOCK_VECTORS, F64, I32, I64, INTEGERS, PANEL, PANEL_VECTORS, WIDTH, Vectors, vectorised
-from fastem.kernels.tiles import NOWHERE, _transposed
+from fastem.kernels.tiles import NOWHERE, transposed
 
 
 @register_jitable
@@ -156,7 +156,7 @@ def _measure(v: Vectors, panels, n_panels, n_features, centers, labels, distance
                 exists = b.icmp_signed("<", feature, n_features)
                 columns.append(v.load(b.select(exists, column, zeros)))
             result = []
-            for r, x in enumerate(_transposed(v, columns, WIDTH)):
+            for r, x in enumerate(transposed(v, columns, WIDTH)):
                 deviation = v.subtract(x, v.load(own[r], j))
                 result.append(v.fma(deviation, deviation, squares[r]))
                 use(r, j, x)

@@ -51,12 +51,12 @@ def lane_count(size: int) -> int:
     return lanes
 
 
-def _check_width(rows: np.ndarray, n_features: int) -> None:
+def check_width(rows: np.ndarray, n_features: int) -> None:
     if rows.shape[1] != n_features:  # a kernel would read beyond the rows
         raise ValueError(f"X has {rows.shape[1]} features, but the model has {n_features} features.")
 
 
-class _Threads:
+class Threads:
     """Enter a pass with all threads if it is worth it and nobody else is inside one, else with the calling one."""
 
     def __init__(self, work: int):
@@ -141,7 +141,7 @@ class Accumulation:
         self.rest, self.rest_weights = np.array(rows[whole:], dtype=np.float64), weights[whole:].copy()
 
     def _pass(self, rows: np.ndarray, weights: np.ndarray | None) -> None:
-        _check_width(rows, self.n_features)
+        check_width(rows, self.n_features)
         n_tiles = -(-len(rows) // self.capacity)
         lanes = min(lane_count(self.size), self.n_tiles + n_tiles)
         if lanes > len(self.lanes):  # lanes without a tile yet would add zeros only
@@ -149,11 +149,15 @@ class Accumulation:
             grown[: len(self.lanes)] = self.lanes
             self.lanes = grown
         weights = np.empty(0) if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
-        sizes = self.capacity, self.auxiliary, self.n_tiles
-        with _Threads(len(rows) * self.n_components * self.n_features) as parallel:
-            fused_pass = passes.fused_pass if parallel else passes.fused_pass_serial
-            fused_pass(Rows.of(rows), weights, self.parameters, *sizes, self.with_moments, self.lanes)
+        with Threads(len(rows) * self.n_components * self.n_features) as parallel:
+            self._run(Rows.of(rows), weights, parallel)
         self.n_tiles += n_tiles
+
+    def _run(self, rows: Rows, weights: np.ndarray, parallel: bool) -> None:
+        """The compiled pass over rows that begin with tile `self.n_tiles`, added to `self.lanes`."""
+        fused_pass = passes.fused_pass if parallel else passes.fused_pass_serial
+        sizes = self.capacity, self.auxiliary, self.n_tiles
+        fused_pass(rows, weights, self.parameters, *sizes, self.with_moments, self.lanes)
 
 
 def score_block(
@@ -167,7 +171,7 @@ def score_block(
 ) -> None:
     """Write what is wanted of a block: log p(x) (n,), most probable components (n,), responsibilities (n, K)."""
     n_components, n_features = parameters.constants.size, parameters.origin.size
-    _check_width(rows, n_features)
+    check_width(rows, n_features)
     capacity = tile_rows(n_components, n_features)
     auxiliary = kernel.auxiliary_size(capacity, n_components, n_features)
     outputs = (
@@ -175,7 +179,7 @@ def score_block(
         np.empty(0, dtype=np.int64) if labels is None else labels,
         np.empty((0, 0)) if responsibilities is None else responsibilities,
     )
-    with _Threads(len(rows) * n_components * n_features) as parallel:
+    with Threads(len(rows) * n_components * n_features) as parallel:
         if parallel:
             passes.scoring_pass(Rows.of(rows), parameters, capacity, auxiliary, MAX_LANES, *outputs)
         else:

@@ -112,7 +112,7 @@ def _doubles(v: Vectors, address, offset, count: int, kind: ir.Type) -> ir.Value
     return v.shuffle(loaded, ir.Constant(loaded.type, ir.Undefined), [min(lane, count) for lane in range(WIDTH)])
 
 
-def _transposed(v: Vectors, rows: list[ir.Value], count: int) -> list[ir.Value]:
+def transposed(v: Vectors, rows: list[ir.Value], count: int) -> list[ir.Value]:
     """The first `count` columns of eight row vectors, by three rounds of pairwise interleaving."""
     for distance in (4, 2, 1):
         next_rows: list[ir.Value] = [None] * WIDTH
@@ -153,7 +153,7 @@ def _load_row_major(v: Vectors, address, row_stride, n_groups, n_features, origi
         def columns(j, count):
             offset = b.mul(j, v.index(size))
             rows = [_doubles(v, base, b.add(offset, b.mul(v.index(r), row_stride)), count, kind) for r in range(WIDTH)]
-            for c, column in enumerate(_transposed(v, rows, count)):
+            for c, column in enumerate(transposed(v, rows, count)):
                 feature = b.add(j, v.index(c))
                 centred = v.subtract(column, v.broadcast(origin, feature))
                 _store_group(v, narrow, centred, target, b.mul(feature, v.index(narrow.panel)))

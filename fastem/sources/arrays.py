@@ -19,7 +19,7 @@ class ArraySource:
     def __init__(self, array: np.ndarray, sample_weight: np.ndarray | None = None):
         self.array = array
         # A read-only array is another type to the compiler: it would compile every pass a second time.
-        self.sample_weight = None if sample_weight is None else np.require(sample_weight, np.float64, "CW")
+        self.sample_weight = None if sample_weight is None else np.require(sample_weight, np.float64, ["C", "W"])
         self.n_rows, self.n_features = array.shape
 
     def blocks(self) -> Iterator[Block]:
