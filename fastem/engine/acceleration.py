@@ -12,7 +12,9 @@ import numpy as np
 
 BURNT_IN = 1e-3  # gain of a step, in nats, below which the basin is settled and EM may be accelerated
 SLOW = 0.5  # ratio of successive gains above which it pays
-FIRST_LIMIT, LEAST_LIMIT, GROWTH = 4.0, 1.5, 4.0  # of the length of a step
+# Longest step. Cautious limits that grow and shrink with success cost up to five times as many passes on slow problems:
+# a step too long is refused, which wastes one pass, while a step too short wastes all those that it could have leapt.
+LONGEST = 256.0
 
 
 class Flat(Protocol):
@@ -23,7 +25,11 @@ class Flat(Protocol):
         ...
 
     def unflatten(self, coordinates: np.ndarray) -> Any:
-        """The model at these coordinates about this one as the reference, None if there is none."""
+        """The model at these coordinates about this one as the reference, None if there is none.
+
+        It must keep what every model keeps, to the last digit: weights that sum to one. Extrapolation multiplies what
+        is left of them by the square of the length of the step.
+        """
         ...
 
 
@@ -33,15 +39,11 @@ class Unaccelerated:
     def propose(self, model: Any, image: Any, change: float, *, plain: bool) -> Any:
         return None
 
-    def accepted(self) -> None: ...
-
     def refused(self) -> None: ...
 
 
 class Squarem:
     """Watches the steps of EM and proposes where to go instead.
-
-    The longest step allowed grows while it is the limit that binds and shrinks with every refusal.
 
     Parameters
     ----------
@@ -51,7 +53,6 @@ class Squarem:
 
     def __init__(self, *, patient: bool):
         self.patient, self.active = patient, False
-        self.limit, self.limited = FIRST_LIMIT, False
         self.before: Any = None  # the model before the last plain step
         self.last_change = np.inf
 
@@ -70,7 +71,7 @@ class Squarem:
         u0, u1, u2 = (m.flatten(model) for m in (before, model, image))
         step, curvature = u1 - u0, (u2 - u1) - (u1 - u0)
         length = float(np.linalg.norm(step) / max(np.linalg.norm(curvature), np.finfo(float).tiny))
-        self.limited, length = length > self.limit, min(length, self.limit)
+        length = min(length, LONGEST)
         while length > 1.01:
             proposal = model.unflatten(u0 + 2 * length * step + length**2 * curvature)
             if proposal is not None:
@@ -78,14 +79,8 @@ class Squarem:
             length = (length + 1) / 2
         return None
 
-    def accepted(self) -> None:
-        """The bound at the proposal was not below the last one."""
-        if self.limited:
-            self.limit *= GROWTH
-
     def refused(self) -> None:
-        """It was: the next steps are shorter, and plain EM goes on from the image."""
-        self.limit = max(self.limit / GROWTH, LEAST_LIMIT)
+        """The bound at the proposal was below the last one: plain EM goes on from the image."""
         self.before = None
 
 

@@ -122,8 +122,6 @@ def run_em(
             stop.restart()
             proposal = None
             continue
-        elif not plain:
-            accelerate.accepted()
         model = current.m_step(statistics)
         bounds.append(bound)
         previous = bound
