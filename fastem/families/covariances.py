@@ -97,6 +97,10 @@ class CovarianceStructure(ABC):
         """Eigenvalues of the precisions, (K or 1, D); spherical ones D times."""
 
     @abstractmethod
+    def diagonals(self, whiteners: np.ndarray, n_components: int, n_features: int) -> np.ndarray:
+        """Diagonals of the whiteners, (K, D): one over the deviation of a feature when those before it are known."""
+
+    @abstractmethod
     def expand(self, whiteners: np.ndarray, n_components: int, n_features: int) -> np.ndarray:
         """Whiteners as matrices, (K, D, D)."""
 
@@ -237,6 +241,9 @@ class Full(_Matrices):
     def variances(self, covariances, n_components, n_features):
         return np.diagonal(covariances, axis1=1, axis2=2)
 
+    def diagonals(self, whiteners, n_components, n_features):
+        return np.diagonal(whiteners, axis1=1, axis2=2)
+
     def expand(self, whiteners, n_components, n_features):
         return whiteners
 
@@ -281,6 +288,9 @@ class Tied(_Matrices):
 
     def variances(self, covariances, n_components, n_features):
         return np.broadcast_to(np.diagonal(covariances), (n_components, n_features))
+
+    def diagonals(self, whiteners, n_components, n_features):
+        return np.broadcast_to(np.diagonal(whiteners), (n_components, n_features))
 
     def expand(self, whiteners, n_components, n_features):
         return np.broadcast_to(whiteners, (n_components, n_features, n_features))
@@ -329,6 +339,9 @@ class Diag(CovarianceStructure):
     def precision_eigenvalues(self, whiteners):
         return whiteners**2
 
+    def diagonals(self, whiteners, n_components, n_features):
+        return whiteners
+
     def expand(self, whiteners, n_components, n_features):
         return whiteners[:, :, None] * np.eye(n_features)
 
@@ -376,6 +389,9 @@ class Spherical(CovarianceStructure):
 
     def precision_eigenvalues(self, whiteners):
         return whiteners[:, None] ** 2
+
+    def diagonals(self, whiteners, n_components, n_features):
+        return np.broadcast_to(whiteners[:, None], (n_components, n_features))
 
     def expand(self, whiteners, n_components, n_features):
         return whiteners[:, None, None] * np.eye(n_features)

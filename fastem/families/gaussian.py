@@ -196,7 +196,7 @@ class GaussianMixtureModel:
         Means round, and so do rows that are moved to the mean of the mixture. What a feature keeps when those before it
         are known must be more than that.
         """
-        own = np.diagonal(self.structure.expand(whiteners, *means.shape), axis1=1, axis2=2) ** -2.0
+        own = self.structure.diagonals(whiteners, *means.shape) ** -2.0
         reach = np.maximum(np.abs(means), np.abs(centred))
         resolution = np.maximum((8 * EPSILON * reach) ** 2, TINY)
         if self.structure.name == "spherical":
