@@ -16,7 +16,7 @@ from fastem.partitions import checked_partition, model_of_partition, same_partit
 from fastem.sources import Block, Source
 from fastem.split_merge import split_and_merge
 
-SAMPLE_MEMORY = 2**25  # bytes that the sample may take
+SAMPLE_MEMORY = 2**24  # bytes that the sample may take
 LLOYD_ITERATIONS = 10
 SHORT_RUN = 15  # EM iterations that tell a good basin from a bad one
 SAME_BASIN = 1e-3  # nats per row between short runs into the same basin

@@ -217,6 +217,19 @@ def _load_double(v, address, itemsize, target, offset):
             b.store(value, v.at(target, offset))
 
 
+@vectorised
+def _fill(v, array, count, value):
+    """array[:count] = value, for a multiple of a vector."""
+    b = v.builder
+    vector = v.splat(value if value.type == v.real else b.fptrunc(value, v.real))
+
+    def store(i):
+        v.store(vector, array, b.mul(i, v.index(v.width)))
+        return ()
+
+    v.loop(b.sdiv(count, v.index(v.width)), (), store)
+
+
 @jitted
 def load_tile(rows, first, count, weights, origin, tile):
     """Rows first, ..., first + count - 1 into panels, the last filled up with zeros; returns the number of panels."""
@@ -231,10 +244,14 @@ def load_tile(rows, first, count, weights, origin, tile):
             number = address + b * rows.row_stride + j * rows.column_stride
             _load_double(number, rows.itemsize, tile.weights, 0)
             tile.panels[(b // panel * n_features + j) * panel + b % panel] = tile.weights[0] - origin[j]
+    _fill(tile.top, n_panels * panel, nowhere(tile.top))
+    _fill(tile.weights, n_panels * panel, 1.0)
     # Loops, not slices: assigning to a slice makes Numba compile two seconds' worth of error messages.
-    for b in range(n_panels * panel):
-        tile.top[b] = nowhere(tile.top)
-        tile.weights[b] = 0.0 if b >= count else weights[first + b] if weights.size else 1.0
+    for b in range(count if weights.size else 0):
+        tile.weights[b] = weights[first + b]
+    for b in range(count, n_panels * panel):
+        tile.weights[b] = 0.0
+    for b in range(0 if weights.size else count, n_panels * panel):
         if tile.weights[b] == 0.0:  # absent, whatever it holds: zero times an overflow would be NaN
             for j in range(n_features):
                 tile.panels[(b // panel * n_features + j) * panel + b % panel] = 0.0

@@ -44,6 +44,6 @@ class ArraySource:
             chosen = np.arange(n_candidates)
         if candidates is not None:
             chosen = candidates[chosen]
-        rows = np.asarray(self.array[chosen], dtype=np.float64)  # gathered in the order of the memory, then shuffled
-        order = random_state.permutation(len(chosen))
-        return Block(rows[order], None if self.sample_weight is None else self.sample_weight[chosen[order]])
+        chosen = random_state.permutation(chosen)
+        rows = np.ascontiguousarray(self.array[chosen], dtype=np.float64)
+        return Block(rows, None if self.sample_weight is None else self.sample_weight[chosen])
