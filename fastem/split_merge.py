@@ -20,7 +20,9 @@ LEAST_GAIN = 1e-3  # nats per row that make a trial worth keeping
 MAX_TRIALS = 8
 MAX_FAILURES = 2  # in a row
 OVERLAP_ROWS = 2_000  # rows that tell which components overlap
-LOCAL_ITERATIONS = 4
+LOCAL_ITERATIONS = 4  # of k-means and EM, to split a component
+SPLIT_ROWS = 1_000  # of a component, that tell whether it is two
+SMALLEST = 8  # rows a parameter of the mean that a component must have to be split
 
 
 def split_and_merge(
@@ -51,39 +53,43 @@ def _moves(model, rows, weights, random_state) -> Iterator[GaussianMixtureModel]
     """Starts that differ by one move, the most promising first."""
     labels = np.empty(len(rows), dtype=np.int64)
     model.score(rows, labels=labels)
-    halves, gains = zip(
-        *(_split(model, rows, weights, labels == k, random_state) for k in range(model.n_components)), strict=True
-    )
+    splits = [_split(model, rows, weights, labels == k, random_state) for k in range(model.n_components)]
+    gains = np.array([gain for _, gain in splits])
     merges = _overlapping_pairs(model, rows[:OVERLAP_ROWS])
-    for k in np.argsort(-np.array(gains), kind="stable"):
+    for k in np.argsort(-gains, kind="stable"):
         pair = next(((i, j) for i, j in merges if k not in (i, j)), None)
-        if pair is None or not np.isfinite(gains[k]) or gains[k] <= 0:
+        if pair is None or not np.isfinite(gains[k]):
             return
         merges.remove(pair)
         moved = labels.copy()
         moved[labels == pair[1]] = pair[0]
-        moved[np.flatnonzero(labels == k)[halves[k] == 1]] = pair[1]
+        moved[np.flatnonzero(labels == k)[splits[k][0] == 1]] = pair[1]
         parts = moved, model.n_components, model.reg_covar
         yield model_of_partition(model.structure, lambda: [Block(rows, weights)], *parts, shrink=True)
 
 
 def _split(model, rows, weights, mine, random_state) -> tuple[np.ndarray, float]:
-    """Two halves of the rows of one component, and what two components explain better than one, in nats."""
+    """Two halves of the rows of one component (n,), and what two components explain better than one, in nats."""
     x, w = rows[mine], weights[mine]
-    if len(x) < 8 * (model.n_features + 1):
+    few = x[:SPLIT_ROWS], w[:SPLIT_ROWS]
+    if len(x) < SMALLEST * (model.n_features + 1):
         return np.zeros(len(x), dtype=np.int64), -np.inf
-    deviations = x.std(axis=0)
-    standardised = (x - x.mean(axis=0)) / np.where(deviations > 0, deviations, 1.0)
-    halves = seeding.kmeans(standardised, w, 2, random_state, LOCAL_ITERATIONS)
-    bounds = []
-    for partition, n_components in ((np.zeros_like(halves), 1), (halves, 2)):
-        start = model_of_partition(
-            model.structure, lambda: [Block(x, w)], partition, n_components, model.reg_covar, shrink=True
-        )
-        found = run_em(start, ArraySource(x, w), tol=0.0, max_iter=1 if n_components == 1 else LOCAL_ITERATIONS)
-        bounds.append(found.lower_bounds[-1])
-    found.model.score(x, labels=halves)
-    return halves, (bounds[1] - bounds[0]) * w.sum()
+    centred = few[0] - few[0].mean(axis=0)
+    deviations = centred.std(axis=0)
+    standardised = centred / np.where(deviations > 0, deviations, 1.0)
+    partition = seeding.kmeans(standardised, few[1], 2, random_state, LOCAL_ITERATIONS)
+
+    def start(partition, n_components):
+        parts = partition, n_components, model.reg_covar
+        return model_of_partition(model.structure, lambda: [Block(*few)], *parts, shrink=True)
+
+    one, two = start(np.zeros_like(partition), 1), start(partition, 2)
+    fit = run_em(two, ArraySource(*few), tol=0.0, max_iter=LOCAL_ITERATIONS)
+    log_det = -2 * np.log(one.structure.diagonals(one.whiteners, *one.means.shape)).sum()
+    of_one = -0.5 * (log_det + model.n_features * (np.log(2 * np.pi) + 1))  # the maximum: its covariance is the data's
+    halves = np.empty(len(x), dtype=np.int64)
+    fit.model.score(x, labels=halves)
+    return halves, (fit.lower_bounds[-1] - of_one) * w.sum()
 
 
 def _overlapping_pairs(model, rows) -> list[tuple[int, int]]:
