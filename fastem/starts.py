@@ -154,7 +154,7 @@ class Starts:
                 break
         if best is None:
             return models[0]
-        if self.n_components <= 64:
+        if 2 < self.n_components <= 64:  # a move takes three components
             best = split_and_merge(best, *self._seeds, self.random_state, self._short_run)
         return best.model
 

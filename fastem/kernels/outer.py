@@ -73,7 +73,10 @@ def outer_products(v, deviations, n_panels, n_rows, statistics):
             products(i, j, cells, v.at(base, j if rows == 1 else b.mul(j, v.index(BLOCK))))
 
         # A single row takes eight columns at a time: four chains of additions would wait for each other.
-        v.blocks(i, ROW if rows == 1 else BLOCK, block)
+        if rows == 1:
+            v.blocks(i, ROW, block, remainders=(BLOCK,))
+        else:
+            v.blocks(i, BLOCK, block, remainders=())
         products(i, i, _triangle(rows), v.at(base, b.mul(i, v.index(BLOCK))))
 
     v.blocks(n_rows, BLOCK, block_row)

@@ -14,11 +14,11 @@ from fastem.kernels.tiles import load_tile, new_tile, normalise, nowhere, panel_
 __all__ = [
     "HEADER",
     "accumulate",
+    "fused_lanes",
     "fused_pass",
-    "fused_pass_serial",
     "log_joint",
+    "score_lane",
     "scoring_pass",
-    "scoring_pass_serial",
     "square_responsibilities",
 ]
 
@@ -39,30 +39,31 @@ def accumulate(parameters, n_panels, tile, statistics):
 
 
 @jitted
-def _fused_lane(rows, weights, parameters, capacity, auxiliary, first_tile, with_moments, lane, statistics):
-    """One lane's share of a block that starts with global tile `first_tile`, added to the lane's statistics."""
+def fused_lanes(rows, weights, parameters, capacity, auxiliary, first_tile, with_moments, begin, end, statistics):
+    """The share of lanes begin, ..., end - 1 of `fused_pass`, in the calling thread."""
     n_lanes, n_features = statistics.shape[0], parameters.origin.size
     tile = new_tile(capacity, n_features, parameters.constants.size, auxiliary, parameters.constants, parameters.origin)
-    total = statistics[lane]
     n_tiles = (rows.count + capacity - 1) // capacity
-    for t in range((lane - first_tile) % n_lanes, n_tiles, n_lanes):
-        count = min(capacity, rows.count - t * capacity)
-        n_panels = load_tile(rows, t * capacity, count, weights, parameters.origin, tile)
-        log_joint(parameters, n_panels, tile)
-        normalise(
-            n_panels,
-            parameters.constants.size,
-            tile.scores,
-            tile.top,
-            tile.weights,
-            tile.root,
-            tile.log_density,
-            tile.totals,
-        )
-        add_compensated(total, tile.totals[0])
-        total[2] += tile.totals[1]
-        if with_moments:
-            accumulate(parameters, n_panels, tile, total[HEADER:])
+    for lane in range(begin, end):
+        total = statistics[lane]
+        for t in range((lane - first_tile) % n_lanes, n_tiles, n_lanes):
+            count = min(capacity, rows.count - t * capacity)
+            n_panels = load_tile(rows, t * capacity, count, weights, parameters.origin, tile)
+            log_joint(parameters, n_panels, tile)
+            normalise(
+                n_panels,
+                parameters.constants.size,
+                tile.scores,
+                tile.top,
+                tile.weights,
+                tile.root,
+                tile.log_density,
+                tile.totals,
+            )
+            add_compensated(total, tile.totals[0])
+            total[2] += tile.totals[1]
+            if with_moments:
+                accumulate(parameters, n_panels, tile, total[HEADER:])
 
 
 @jitted
@@ -76,23 +77,17 @@ def add_compensated(total, value):
     total[0] = new
 
 
-@jitted
-def fused_pass_serial(rows, weights, parameters, capacity, auxiliary, first_tile, with_moments, statistics):
-    """`fused_pass` in the calling thread."""
-    for lane in range(statistics.shape[0]):
-        _fused_lane(rows, weights, parameters, capacity, auxiliary, first_tile, with_moments, lane, statistics)
-
-
 @parallel
 def fused_pass(rows, weights, parameters, capacity, auxiliary, first_tile, with_moments, statistics):
-    """Add the statistics of a block to `statistics` (lanes, HEADER + K * size).
+    """Add the statistics of a block that starts with global tile `first_tile` to `statistics` (lanes, HEADER + size).
 
     `weights` is (count,) or empty for ones; all tiles but the last of a pass are full. Without moments only the
     log-likelihood and the sum of the weights are added.
     """
-    for lane in prange(statistics.shape[0]):
-        _fused_lane(
-            rows, weights, parameters, capacity, auxiliary, first_tile, with_moments, np.int64(lane), statistics
+    for i in prange(statistics.shape[0]):
+        lane = np.int64(i)
+        fused_lanes(
+            rows, weights, parameters, capacity, auxiliary, first_tile, with_moments, lane, lane + 1, statistics
         )
 
 
@@ -100,7 +95,8 @@ def fused_pass(rows, weights, parameters, capacity, auxiliary, first_tile, with_
 
 
 @jitted
-def _score_lane(rows, parameters, capacity, auxiliary, lane, n_lanes, log_density, labels, responsibilities):
+def score_lane(rows, parameters, capacity, auxiliary, lane, n_lanes, log_density, labels, responsibilities):
+    """The share of one of `n_lanes` lanes of `scoring_pass`; lane 0 of 1 is the whole of it, in the calling thread."""
     n_components = parameters.constants.size
     tile = new_tile(capacity, parameters.origin.size, n_components, auxiliary, parameters.constants, parameters.origin)
     panel = panel_rows(tile.panels)
@@ -111,7 +107,7 @@ def _score_lane(rows, parameters, capacity, auxiliary, lane, n_lanes, log_densit
         n_panels = load_tile(rows, first, count, np.empty(0), parameters.origin, tile)
         log_joint(parameters, n_panels, tile)
         if labels.size:
-            _write_labels(tile, n_panels, n_components, labels[first : first + count])
+            _write_labels(tile, n_components, labels[first : first + count])
         if log_density.size or responsibilities.size:
             normalise(
                 n_panels,
@@ -129,33 +125,23 @@ def _score_lane(rows, parameters, capacity, auxiliary, lane, n_lanes, log_densit
         if responsibilities.size:
             for b in range(count):
                 at = b // panel * n_components * panel + b % panel
-                out_of_range = tile.top[b] == nowhere(
-                    tile.top
-                )  # of every component: none is more probable than another
+                # Out of the range of every component, none is more probable than another.
+                out_of_range = tile.top[b] == nowhere(tile.top)
                 for k in range(n_components):
                     share = (np.float64(tile.scores[at + k * panel]) * tile.root[b]) ** 2
                     responsibilities[first + b, k] = 1.0 / n_components if out_of_range else share
 
 
 @jitted
-def _write_labels(tile, n_panels, n_components, labels):
+def _write_labels(tile, n_components, labels):
     """The first component that attains the maximum, as `argmax` would have it."""
     panel = panel_rows(tile.panels)
-    for p in range(n_panels):
-        rows = range(p * panel, min((p + 1) * panel, labels.size))
-        for b in rows:
-            labels[b] = 0
+    for b in range(labels.size):
+        labels[b] = 0
+        at = b // panel * n_components * panel + b % panel
         for k in range(n_components - 1, -1, -1):
-            at = (p * n_components + k - p) * panel
-            for b in rows:
-                if tile.scores[at + b] == tile.top[b]:
-                    labels[b] = k
-
-
-@jitted
-def scoring_pass_serial(rows, parameters, capacity, auxiliary, log_density, labels, responsibilities):
-    """`scoring_pass` in the calling thread."""
-    _score_lane(rows, parameters, capacity, auxiliary, 0, 1, log_density, labels, responsibilities)
+            if tile.scores[at + k * panel] == tile.top[b]:
+                labels[b] = k
 
 
 @parallel
@@ -165,6 +151,6 @@ def scoring_pass(rows, parameters, capacity, auxiliary, n_lanes, log_density, la
     Each of them may be empty: then it is not computed.
     """
     for lane in prange(n_lanes):
-        _score_lane(
+        score_lane(
             rows, parameters, capacity, auxiliary, np.int64(lane), n_lanes, log_density, labels, responsibilities
         )

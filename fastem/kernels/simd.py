@@ -188,10 +188,17 @@ class Vectors:
         once = self.builder.zext(condition, I64)
         return self.loop(once, state, lambda _, *carried: body(*carried))
 
-    def blocks(self, total: ir.Value, size: int, body: Callable[[ir.Value, int], None]) -> None:
+    def blocks(
+        self,
+        total: ir.Value,
+        size: int,
+        body: Callable[[ir.Value, int], None],
+        remainders: Sequence[int] | None = None,
+    ) -> None:
         """Emit ``body(first, count)`` for 0 <= first < total in blocks of `size` and one of what remains.
 
-        `count` is known when the code is emitted: there is one copy of the body for every possible remainder.
+        `count` is known when the code is emitted: there is one copy of the body for every possible remainder, all
+        below `size` unless `remainders` names those that can occur. Code is compile time.
         """
 
         def whole(i):
@@ -204,9 +211,18 @@ class Vectors:
 
         self.loop(self.builder.sdiv(total, self.index(size)), (), whole)
         remainder = self.builder.srem(total, self.index(size))
-        for count in range(1, size):
+        for count in range(1, size) if remainders is None else remainders:
             matches = self.builder.icmp_signed("==", remainder, self.index(count))
             self.when(matches, (), lambda count=count: rest(count))
+
+    def halving_blocks(self, total: ir.Value, size: int, body: Callable[[ir.Value, int], None]) -> None:
+        """Like `blocks` for a `size` of 2^n, the remainder in pieces of size / 2, ..., 2, 1: fewer copies of the body."""
+        self.blocks(total, size, body, remainders=())
+        while size > 1:
+            whole, size = self.index(size), size // 2
+            first = self.builder.mul(self.builder.sdiv(total, whole), whole)
+            piece = self.builder.icmp_signed("!=", self.builder.and_(total, self.index(size)), self.index(0))
+            self.when(piece, (), lambda first=first, size=size: body(first, size) or ())
 
     def panels(self, n_panels: ir.Value, n_features: ir.Value, state, body):
         """Emit a loop over register blocks of the rows; ``body(offset, rows, *state)``.

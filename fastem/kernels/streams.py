@@ -155,9 +155,11 @@ class Accumulation:
 
     def _run(self, rows: Rows, weights: np.ndarray, parallel: bool) -> None:
         """The compiled pass over rows that begin with tile `self.n_tiles`, added to `self.lanes`."""
-        fused_pass = passes.fused_pass if parallel else passes.fused_pass_serial
-        sizes = self.capacity, self.auxiliary, self.n_tiles
-        fused_pass(rows, weights, self.parameters, *sizes, self.with_moments, self.lanes)
+        block = rows, weights, self.parameters, self.capacity, self.auxiliary, self.n_tiles, self.with_moments
+        if parallel:
+            passes.fused_pass(*block, self.lanes)
+        else:
+            passes.fused_lanes(*block, 0, len(self.lanes), self.lanes)
 
 
 def score_block(
@@ -183,4 +185,4 @@ def score_block(
         if parallel:
             passes.scoring_pass(Rows.of(rows), parameters, capacity, auxiliary, MAX_LANES, *outputs)
         else:
-            passes.scoring_pass_serial(Rows.of(rows), parameters, capacity, auxiliary, *outputs)
+            passes.score_lane(Rows.of(rows), parameters, capacity, auxiliary, 0, 1, *outputs)

@@ -158,7 +158,7 @@ def _load_row_major(v: Vectors, address, row_stride, n_groups, n_features, origi
                 centred = v.subtract(column, v.broadcast(origin, feature))
                 _store_group(v, narrow, centred, target, b.mul(feature, v.index(narrow.panel)))
 
-        v.blocks(n_features, WIDTH, columns)
+        v.halving_blocks(n_features, WIDTH, columns)
         return ()
 
     v.loop(n_groups, (), group)
