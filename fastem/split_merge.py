@@ -21,6 +21,7 @@ MAX_TRIALS = 8
 MAX_FAILURES = 2  # in a row
 OVERLAP_ROWS = 2_000  # rows that tell which components overlap
 LOCAL_ITERATIONS = 4  # of k-means and EM, to split a component
+SUSPECTS = 8  # components, the least Gaussian ones, whose split is tried out
 SPLIT_ROWS = 1_000  # of a component, that tell whether it is two
 SMALLEST = 8  # rows a parameter of the mean that a component must have to be split
 
@@ -53,12 +54,12 @@ def _moves(model, rows, weights, random_state) -> Iterator[GaussianMixtureModel]
     """Starts that differ by one move, the most promising first."""
     labels = np.empty(len(rows), dtype=np.int64)
     model.score(rows, labels=labels)
-    splits = [_split(model, rows, weights, labels == k, random_state) for k in range(model.n_components)]
-    gains = np.array([gain for _, gain in splits])
+    suspects = np.argsort(-_misfits(model, rows, labels), kind="stable")[:SUSPECTS]
+    splits = {k: _split(model, rows, weights, labels == k, random_state) for k in suspects}
     merges = _overlapping_pairs(model, rows[:OVERLAP_ROWS])
-    for k in np.argsort(-gains, kind="stable"):
+    for k in sorted(suspects, key=lambda k: -splits[k][1]):
         pair = next(((i, j) for i, j in merges if k not in (i, j)), None)
-        if pair is None or not np.isfinite(gains[k]):
+        if pair is None or not np.isfinite(splits[k][1]):
             return
         merges.remove(pair)
         moved = labels.copy()
@@ -66,6 +67,23 @@ def _moves(model, rows, weights, random_state) -> Iterator[GaussianMixtureModel]
         moved[np.flatnonzero(labels == k)[splits[k][0] == 1]] = pair[1]
         parts = moved, model.n_components, model.reg_covar
         yield model_of_partition(model.structure, lambda: [Block(rows, weights)], *parts, shrink=True)
+
+
+def _misfits(model, rows, labels) -> np.ndarray:
+    """How little the rows of each component look Gaussian (K,): rows times the excess of Mardia's kurtosis.
+
+    The fourth moment of the Mahalanobis distance over the square of the second is (D + 2) / D for a Gaussian, less for
+    rows in two heaps, more for heavy tails.
+    """
+    whiteners = model.structure.expand(model.whiteners, *model.means.shape)
+    expected = (model.n_features + 2) / model.n_features
+    misfits = np.zeros(model.n_components)
+    for k in range(model.n_components):
+        x = rows[labels == k]
+        if len(x):
+            squares = (np.einsum("ij,nj->ni", whiteners[k], x - model.means[k]) ** 2).sum(axis=1)
+            misfits[k] = len(x) * abs((squares**2).mean() / max(squares.mean() ** 2, np.finfo(float).tiny) - expected)
+    return misfits
 
 
 def _split(model, rows, weights, mine, random_state) -> tuple[np.ndarray, float]:

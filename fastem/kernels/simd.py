@@ -216,13 +216,18 @@ class Vectors:
             self.when(matches, (), lambda count=count: rest(count))
 
     def halving_blocks(self, total: ir.Value, size: int, body: Callable[[ir.Value, int], None]) -> None:
-        """Like `blocks` for a `size` of 2^n, the remainder in pieces of size / 2, ..., 2, 1: fewer copies of the body."""
+        """Like `blocks` for a `size` of 2^n, the rest in pieces of size / 2, ..., 2, 1: fewer copies of the body."""
         self.blocks(total, size, body, remainders=())
+
+        def piece(first, count):
+            body(first, count)
+            return ()
+
         while size > 1:
             whole, size = self.index(size), size // 2
             first = self.builder.mul(self.builder.sdiv(total, whole), whole)
-            piece = self.builder.icmp_signed("!=", self.builder.and_(total, self.index(size)), self.index(0))
-            self.when(piece, (), lambda first=first, size=size: body(first, size) or ())
+            some = self.builder.icmp_signed("!=", self.builder.and_(total, self.index(size)), self.index(0))
+            self.when(some, (), lambda first=first, size=size: piece(first, size))
 
     def panels(self, n_panels: ir.Value, n_features: ir.Value, state, body):
         """Emit a loop over register blocks of the rows; ``body(offset, rows, *state)``.
