@@ -5,15 +5,16 @@ from fastem import GaussianMixture
 
 
 class Pass(Cloud):
-    """Rows and arithmetic of the same dtype."""
+    """Rows and arithmetic of the same dtype, on two threads."""
 
-    params = KINDS, ("float64", "float32"), SIZES, (1, 2)
-    param_names = "covariance", "dtype", "rows, features, components", "threads"
+    params = KINDS, ("float64", "float32"), SIZES
+    param_names = "covariance", "dtype", "rows, features, components"
+    threads = 2
     rounds, repeat, warmup_time = 1, (3, 20, 2.0), 0.0
     timeout = 120
 
-    def setup(self, kind, dtype, size, count):
-        self.limits = threads(count)
+    def setup(self, kind, dtype, size):
+        self.limits = threads(self.threads)
         self.limits.__enter__()
         self.rows = load("cloud", size, dtype)
         self.run = one_pass(kind, size, self.rows)
@@ -24,10 +25,17 @@ class Pass(Cloud):
     def time_pass(self, *_):
         self.run()
 
-    def track_roofline_fraction(self, kind, dtype, size, count):
+    def track_roofline_fraction(self, kind, dtype, size):
         return pass_and_roofline(kind, size, self.rows)[1]
 
     track_roofline_fraction.unit = "useful flops / DGEMM or SGEMM flops"
+
+
+class PassOnOneThread(Pass):
+    """The same for one thread: how passes scale."""
+
+    params = ("full",), ("float64",), SIZES
+    threads = 1
 
 
 class Memory:
