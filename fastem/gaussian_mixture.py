@@ -324,7 +324,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         whiteners = np.ascontiguousarray(structure.cholesky(cholesky))
         # A mixture put together by hand has, as in scikit-learn, no need of covariances.
         covariances = self.covariances_ if hasattr(self, "covariances_") else structure.covariances(whiteners)
-        return GaussianMixtureModel(structure, weights, means, covariances, whiteners, self.reg_covar)
+        return GaussianMixtureModel(structure, weights, means, covariances, whiteners, self.reg_covar, self.arithmetic)
 
     def _scored(self, X, name: str, columns: tuple[int, ...] = (), dtype=np.float64) -> np.ndarray:
         check_is_fitted(self)

@@ -41,8 +41,7 @@ def split_and_merge(
         if start is None or failures == MAX_FAILURES:
             break
         trial = run(start)
-        healthy = not (trial.model.repairs or trial.model.supported_by_regularisation().any())
-        if healthy and trial.lower_bounds[-1] > fit.lower_bounds[-1] + LEAST_GAIN:
+        if trial.model.healthy and trial.lower_bounds[-1] > fit.lower_bounds[-1] + LEAST_GAIN:
             fit, failures = trial, 0
             moves = _moves(fit.model, rows, weights, random_state)
         else:

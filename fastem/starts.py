@@ -195,8 +195,7 @@ class Starts:
 
 def _merit(fit: Fit[GaussianMixtureModel]) -> tuple[bool, float]:
     """What is compared between short runs: no collapse, then the bound."""
-    healthy = not (fit.model.repairs or fit.model.supported_by_regularisation().any())
-    return healthy, fit.lower_bounds[-1]
+    return fit.model.healthy, fit.lower_bounds[-1]
 
 
 # explicit parameters --------------------------------------------------------------------------------------------------

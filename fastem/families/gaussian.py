@@ -86,6 +86,11 @@ class GaussianMixtureModel:
         alive = self.weights[self.weights > 0]
         return bool(alive.min() * n_rows >= 2 * (self.n_features + 1)) and not self.repairs
 
+    @property
+    def healthy(self) -> bool:
+        """Whether every covariance stands by itself: none was widened, none is held up by `reg_covar`."""
+        return not self.repairs and not self.supported_by_regularisation().any()
+
     def detached(self) -> "GaussianMixtureModel":
         """The parameters alone, for other rows."""
         return replace(self, scatter=None)

@@ -36,9 +36,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def tile_rows(n_components: int, n_features: int) -> int:
-    """Rows of a tile: a function of the model alone, since the order of all sums depends on it."""
+    """Rows of a tile: a function of the model alone, since the order of all sums depends on it.
+
+    Never fewer than a panel of floats has, twice as many as one of doubles: a panel is written whole.
+    """
     rows = 256 if n_features <= 8 else 128
-    while rows > PANEL and rows * n_components * 8 > TILE_MEMORY:
+    while rows > 2 * PANEL and rows * n_components * 8 > TILE_MEMORY:
         rows //= 2
     return rows
 

@@ -49,3 +49,21 @@ def test_a_fit_far_from_the_origin(structure):
     assert np.abs(single.means_ - double.means_).max() < 1e-5
     assert (single.predict(rows) != double.predict(rows)).mean() < 1e-4
     assert_allclose(single.predict_proba(rows).sum(axis=1), 1.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_a_tile_holds_a_panel_of_floats_however_many_components(structure):
+    problem = case(structure, 100, 2, 1100)
+    sums = single_sums(problem, [(problem.rows, problem.sample_weight)])
+    expected = problem.sample_weight @ reference.log_density(problem.log_joint)
+    assert streams.tile_rows(100_000, 2) >= 64
+    assert_allclose(sums[0] + sums[1], expected, rtol=1e-5, atol=1e-4)
+
+
+def test_a_fitted_mixture_scores_in_the_arithmetic_it_was_fitted_in():
+    rows = np.random.default_rng(0).normal(size=(500, 3))
+    single = GaussianMixture(2, random_state=0, arithmetic="float32").fit(rows)
+    density = single.score_samples(rows)
+    double = single.set_params(arithmetic="float64").score_samples(rows)
+    assert (density != double).any()
+    assert_allclose(density, double, rtol=1e-5)
