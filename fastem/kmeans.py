@@ -63,6 +63,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         Sum of weights times squared distances to the nearest centre.
     n_iter_ : int
         Iterations of the best start.
+    n_passes_ : int
+        How often all rows were read, for every purpose.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         If `X` has string column names.
@@ -136,12 +138,12 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         ConvergenceWarning
             If the data have fewer distinct rows than there are clusters.
         """
-        source, n_rows = validated_source(self, X, sample_weight, reset=True)
-        if n_rows < self.n_clusters:
-            weighted = "" if sample_weight is None else " with a positive weight"
-            raise ValueError(f"n_samples={n_rows}{weighted} should be >= n_clusters={self.n_clusters}.")
         random_state = check_random_state(self.random_state)
-        sample = self._sample(source, random_state)
+        source = validated_source(self, X, sample_weight, reset=True, seed=random_state.randint(2**31 - 1))
+        if source.n_candidates < self.n_clusters:
+            weighted = "" if sample_weight is None else " with a positive weight"
+            raise ValueError(f"n_samples={source.n_candidates}{weighted} should be >= n_clusters={self.n_clusters}.")
+        sample = self._sample(source)
         tol = self.tol * (sample.mean_variance() if sample.complete else mean_variance(source, sample.mean))
         fits = []
         for n in range(self._n_starts()):
@@ -151,12 +153,10 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         self._keep(min(fits, key=lambda fit: fit.inertia), source)
         return self
 
-    def _sample(self, source: Source, random_state) -> "_Sample":
+    def _sample(self, source: Source) -> "_Sample":
         wanted = max(20_000, 256 * self.n_clusters)
         size = max(min(wanted, SAMPLE_MEMORY // (8 * source.n_features)), 8 * self.n_clusters)
-        # A generator of its own: how many numbers the sample takes depends on the rows, the starts must not.
-        sampling = np.random.RandomState(random_state.randint(2**31 - 1))
-        return _Sample.of(source.sample(size, sampling), size)
+        return _Sample.of(source.sample(size), size)
 
     def _n_starts(self) -> int:
         drawn = isinstance(self.init, str) or callable(self.init)
@@ -204,6 +204,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         self.cluster_centers_ = fit.centers.means
         self.inertia_ = fit.inertia
         self.n_iter_ = fit.n_iter
+        self.n_passes_ = source.n_passes
         self.labels_ = self._labels(source)
         if fit.n_filled < self.n_clusters:
             warnings.warn(
@@ -271,7 +272,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         labels : ndarray of shape (n_samples,), int32
         """
         check_is_fitted(self)
-        return self._labels(validated_source(self, X)[0])
+        return self._labels(validated_source(self, X))
 
     def transform(self, X):
         """Euclidean distances of each row to all centres.
@@ -285,7 +286,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         distances : ndarray of shape (n_samples, n_clusters)
         """
         check_is_fitted(self)
-        source, centers = validated_source(self, X)[0], Centers.of(self.cluster_centers_)
+        source, centers = validated_source(self, X), Centers.of(self.cluster_centers_)
         table = np.empty((source.n_rows, len(self.cluster_centers_)))
         first = 0
         for rows, _ in source.blocks():
@@ -307,8 +308,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         score : float
         """
         check_is_fitted(self)
-        source = validated_source(self, X, sample_weight)[0]
-        return -Centers.of(self.cluster_centers_).e_step(source.blocks()).inertia
+        source = validated_source(self, X, sample_weight)
+        return -Centers.of(self.cluster_centers_).e_step(source).inertia
 
 
 class _Sample(NamedTuple):

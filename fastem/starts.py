@@ -118,7 +118,7 @@ class Starts:
         if self._growing and self._many_rows:
             most = SAMPLE_MEMORY // (8 * self.source.n_features)
             size = max(size, min(most, self.source.n_rows // FACTOR))
-        return self.source.sample(size, self.random_state)
+        return self.source.sample(size)
 
     @cached_property
     def _seeds(self) -> tuple[np.ndarray, np.ndarray]:

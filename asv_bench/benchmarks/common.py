@@ -119,8 +119,8 @@ def one_pass(kind, size, rows):
     weights, means, ones = start(kind, size).values()
     model = GaussianMixtureModel(STRUCTURES[kind], weights, means, ones, ones, arithmetic=str(rows.dtype))
     source = as_source(rows)
-    model = replace(model, scatter=model.e_step(source.blocks()).scatter)  # tied: known after the first pass of a fit
-    return lambda: model.e_step(source.blocks())
+    model = replace(model, scatter=model.e_step(source).scatter)  # tied: known after the first pass of a fit
+    return lambda: model.e_step(source)
 
 
 # timing ---------------------------------------------------------------------------------------------------------------

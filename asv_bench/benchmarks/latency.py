@@ -24,11 +24,12 @@ MODEL = """
 import numpy as np
 from fastem.families.covariances import STRUCTURES
 from fastem.families.gaussian import GaussianMixtureModel
+from fastem.sources import as_source
 ones = dict(full=np.ones((2, 1, 1)), tied=np.ones((1, 1)), diag=np.ones((2, 1)), spherical=np.ones(2))["{kind}"]
 model = GaussianMixtureModel(STRUCTURES["{kind}"], np.full(2, 0.5), np.array([[-1.0], [1.0]]), ones, ones)
 rows = np.zeros(({n_rows}, 1))
 """
-CALLS = {"fused": "model.e_step([(rows, None)])", "scoring": "model.score(rows, log_density=np.empty(len(rows)))"}
+CALLS = {"fused": "model.e_step(as_source(rows))", "scoring": "model.score(rows, log_density=np.empty(len(rows)))"}
 ROWS = {"serial": 100, "parallel": 1_000_000}  # a few are not worth a second thread
 
 

@@ -5,7 +5,7 @@ M-step raises both. The bound can therefore not fall, and a fall that rounding d
 """
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -36,7 +36,7 @@ M = TypeVar("M", bound="Model")
 class Model(Protocol):
     """Parameters that can be improved."""
 
-    def e_step(self, blocks: Iterable) -> Statistics: ...
+    def e_step(self, source: Source) -> Statistics: ...
 
     def m_step(self: "M", statistics) -> "M": ...
 
@@ -112,7 +112,7 @@ def run_em(
     proposal: M | None = None
     for iteration in range(1, max_iter + 1):
         current = model if proposal is None else proposal
-        statistics = current.e_step(source.blocks())
+        statistics = current.e_step(source)
         bound = statistics.lower_bound
         change, plain = bound - previous, proposal is None
         if plain and bounds and not change >= -ROUNDING * max(1.0, abs(bound)):

@@ -42,7 +42,7 @@ def run_lloyd(centers: Centers, source: Source, *, tol: float, max_iter: int) ->
     max_iter : int
         Greatest number of iterations; each is one pass over the source.
     """
-    statistics = centers.e_step(source.blocks())
+    statistics = centers.e_step(source)
     n_iter, moved = 0, np.inf
     while n_iter < max_iter and moved > tol:
         new = _filled(centers, centers.m_step(statistics), statistics, source)
@@ -50,7 +50,7 @@ def run_lloyd(centers: Centers, source: Source, *, tol: float, max_iter: int) ->
         n_iter += 1
         centers = new
         if moved:
-            statistics = centers.e_step(source.blocks())
+            statistics = centers.e_step(source)
     return LloydFit(centers, statistics.inertia, int(np.count_nonzero(statistics.counts)), n_iter)
 
 
@@ -77,6 +77,6 @@ def _filled(old: Centers, new: Centers, statistics: ClusterStatistics, source: S
 
 def mean_variance(source: Source, mean: np.ndarray) -> float:
     """The variance of a feature, averaged over the features, in one pass; `mean` (D,) is near that of the data."""
-    statistics = Centers.of(mean[None]).e_step(source.blocks())
+    statistics = Centers.of(mean[None]).e_step(source)
     shift = statistics.sums[0] / statistics.counts[0]
     return float((statistics.inertia / statistics.counts[0] - (shift**2).sum()) / mean.size)

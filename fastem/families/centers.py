@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
 
 from fastem.kernels import kmeans as kernel
 from fastem.kernels.passes import HEADER
-from fastem.sources import Block
+from fastem.sources import Block, Source
 
 PIECE = 2**18  # rows whose distances are held at once when a cluster is empty
 
@@ -44,9 +44,9 @@ class Centers:
     def kernel_parameters(self) -> kernel.KMeansParameters:
         return kernel.KMeansParameters.of(self.origin, self.means)
 
-    def e_step(self, blocks: Iterable[Block]) -> ClusterStatistics:
+    def e_step(self, source: Source) -> ClusterStatistics:
         """Assign every row to its nearest centre and add up the clusters; nothing is kept of the rows."""
-        total = kernel.ClusterAccumulation(kernel, self.kernel_parameters).consume(blocks)
+        total = source.total(partial(kernel.accumulated, self.kernel_parameters))
         return ClusterStatistics(float(total[0] + total[1]), *kernel.unpack(total[HEADER:], *self.means.shape))
 
     def m_step(self, statistics: ClusterStatistics) -> "Centers":

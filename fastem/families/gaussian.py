@@ -1,8 +1,7 @@
 """A Gaussian mixture as the engine sees it: parameters, E-step, M-step."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +9,8 @@ from scipy.linalg import solve_triangular
 
 from fastem.families.covariances import EPSILON, CovarianceStructure, Moments, Scatter
 from fastem.kernels import passes
-from fastem.kernels.streams import Accumulation, in_single_precision, score_block
+from fastem.kernels.streams import accumulated, in_single_precision, score_block
+from fastem.sources import Source
 
 EMPTY = 1e-13  # share of the rows below which a component has no row to itself: its sums are rounding
 LOST = 1e-6  # share of the weight that may be lost to rows whose densities underflow
@@ -111,9 +111,9 @@ class GaussianMixtureModel:
 
     # E-step -----------------------------------------------------------------------------------------------------------
 
-    def e_step(self, blocks: Iterable) -> Statistics:
+    def e_step(self, source: Source) -> Statistics:
         """One fused pass: responsibilities and their sufficient statistics, nothing kept of the rows."""
-        sums = Accumulation(self.structure.kernel, self.kernel_parameters).consume(blocks)
+        sums = source.total(partial(accumulated, self.kernel_parameters))
         log_likelihood = float(sums[0] + sums[1])
         moments, scatter = self.structure.moments(sums[passes.HEADER :], self.origin, self.means, self.scatter)
         if not moments.counts.sum() > (1 - LOST) * sums[2]:
@@ -123,9 +123,9 @@ class GaussianMixtureModel:
             )
         return Statistics(log_likelihood, moments, scatter)
 
-    def log_likelihood(self, blocks: Iterable) -> tuple[float, float]:
+    def log_likelihood(self, source: Source) -> tuple[float, float]:
         """Sum of w log p(x) over the rows, and the sum of the weights w; half the work of an E-step."""
-        sums = Accumulation(self.structure.kernel, self.kernel_parameters, with_moments=False).consume(blocks)
+        sums = source.total(partial(accumulated, self.kernel_parameters, with_moments=False))
         return float(sums[0] + sums[1]), float(sums[2])
 
     def score(
@@ -137,7 +137,7 @@ class GaussianMixtureModel:
     ) -> None:
         """Write log p(x) (n,), the most probable component (n,), responsibilities (n, K): whichever is given."""
         outputs = {"log_density": log_density, "labels": labels, "responsibilities": responsibilities}
-        score_block(self.structure.kernel, self.kernel_parameters, rows, **outputs)
+        score_block(self.kernel_parameters, rows, **outputs)
 
     def sample(self, n_samples: int, random_state: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
         """Rows (n, D) and their components (n,), component after component."""

@@ -4,6 +4,7 @@ Hard assignments with one shared spherical variance: a row meets every centre on
 are those of `fastem.kernels.passes`, with the same promise: neither threads nor blocks change a bit of the result.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -179,6 +180,11 @@ class ClusterAccumulation(Accumulation):
     def _run(self, rows: Rows, weights: np.ndarray, parallel: bool) -> None:
         run = nearest_pass if parallel else nearest_pass_serial
         run(rows, weights, self.parameters, self.capacity, self.n_tiles, True, self.lanes, NO_LABELS, NO_DISTANCES)
+
+
+def accumulated(parameters: KMeansParameters, blocks: Iterable[tuple[np.ndarray, np.ndarray | None]]) -> np.ndarray:
+    """The statistics of a pass over `blocks`; those of parts of the rows add up."""
+    return ClusterAccumulation(parameters).consume(blocks)
 
 
 def nearest_block(

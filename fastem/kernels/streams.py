@@ -5,6 +5,7 @@ next one.
 """
 
 import os
+import sys
 import threading
 from collections.abc import Iterable
 from types import ModuleType
@@ -90,15 +91,14 @@ class Accumulation:
 
     Parameters
     ----------
-    kernel : module
-        A family's kernels: `statistics_size`, `auxiliary_size`.
     parameters : NamedTuple
-        The family's parameters, whose type selects the kernel.
+        A family's parameters, whose type selects the kernel.
     with_moments : bool
         False for the log-likelihood alone.
     """
 
-    def __init__(self, kernel: ModuleType, parameters: Any, *, with_moments: bool = True):
+    def __init__(self, parameters: Any, *, with_moments: bool = True):
+        kernel = kernel_of(parameters)
         self.parameters, self.with_moments = parameters, with_moments
         self.n_components, self.n_features = parameters.constants.size, parameters.origin.size
         self.capacity = tile_rows(self.n_components, self.n_features)
@@ -165,8 +165,17 @@ class Accumulation:
             passes.fused_lanes(*block, 0, len(self.lanes), self.lanes)
 
 
+def accumulated(parameters: Any, blocks: Iterable[tuple[np.ndarray, np.ndarray | None]], *, with_moments: bool = True):
+    """The statistics of a pass over `blocks`, (HEADER + size,); those of parts of the rows add up."""
+    return Accumulation(parameters, with_moments=with_moments).consume(blocks)
+
+
+def kernel_of(parameters: Any) -> ModuleType:
+    """The module that a family's parameters, and with them its kernels, are defined in."""
+    return sys.modules[type(parameters).__module__]
+
+
 def score_block(
-    kernel: ModuleType,
     parameters: Any,
     rows: np.ndarray,
     *,
@@ -178,7 +187,7 @@ def score_block(
     n_components, n_features = parameters.constants.size, parameters.origin.size
     check_width(rows, n_features)
     capacity = tile_rows(n_components, n_features)
-    auxiliary = kernel.auxiliary_size(capacity, n_components, n_features)
+    auxiliary = kernel_of(parameters).auxiliary_size(capacity, n_components, n_features)
     outputs = (
         np.empty(0) if log_density is None else log_density,
         np.empty(0, dtype=np.int64) if labels is None else labels,

@@ -1,6 +1,6 @@
 """Arrays in memory and memory maps, read where they lie."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from sklearn.utils.random import sample_without_replacement
@@ -16,13 +16,19 @@ class ArraySource:
     float32 and float64 are read in place, other types are converted a block at a time.
     """
 
-    def __init__(self, array: np.ndarray, sample_weight: np.ndarray | None = None):
+    def __init__(self, array: np.ndarray, sample_weight: np.ndarray | None = None, seed: int = 0):
         self.array = array
         # A read-only array is another type to the compiler: it would compile every pass a second time.
         self.sample_weight = None if sample_weight is None else np.require(sample_weight, np.float64, ["C", "W"])
         self.n_rows, self.n_features = array.shape
+        self.seed, self.n_passes = seed, 0
+
+    @property
+    def n_candidates(self) -> int:
+        return self.n_rows if self.sample_weight is None else int(np.count_nonzero(self.sample_weight))
 
     def blocks(self) -> Iterator[Block]:
+        self.n_passes += 1
         if self._readable_in_place():
             yield Block(self.array, self.sample_weight)
             return
@@ -35,7 +41,11 @@ class ArraySource:
         dtype = self.array.dtype
         return dtype in (np.float64, np.float32) and dtype.isnative and self.array.flags.aligned
 
-    def sample(self, size: int, random_state: np.random.RandomState) -> Block:
+    def total(self, add_up: Callable[[Iterable[Block]], np.ndarray]) -> np.ndarray:
+        return add_up(self.blocks())
+
+    def sample(self, size: int) -> Block:
+        random_state = np.random.RandomState(self.seed)
         candidates = None if self.sample_weight is None else np.flatnonzero(self.sample_weight)
         n_candidates = self.n_rows if candidates is None else candidates.size
         if size < n_candidates:

@@ -1,6 +1,6 @@
 """What a pass needs to know of the data, and the one dispatcher that finds the right class for it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -27,20 +27,37 @@ class Source(Protocol):
     n_rows: int
     n_features: int
 
+    @property
+    def n_candidates(self) -> int:
+        """Rows of positive weight."""
+        ...
+
+    @property
+    def n_passes(self) -> int:
+        """How often all rows have been read so far."""
+        ...
+
     def blocks(self) -> Iterator[Block]:
         """All rows, in order. How they are cut into blocks never changes a result."""
         ...
 
-    def sample(self, size: int, random_state: np.random.RandomState) -> Block:
+    def total(self, add_up: Callable[[Iterable[Block]], np.ndarray]) -> np.ndarray:
+        """What `add_up` makes of all rows; one pass.
+
+        Its results for parts of the rows can be added, so a source may call it wherever the rows are.
+        """
+        ...
+
+    def sample(self, size: int) -> Block:
         """`size` rows of positive weight in float64, drawn without replacement, in random order.
 
-        All of them when there are no more.
+        All of them when there are no more. The same for the same source; a smaller sample is the beginning of a larger.
         """
         ...
 
 
-def as_source(data: Any, sample_weight: np.ndarray | None = None) -> Source:
-    """The source that reads `data`: so far a two-dimensional array of any layout and real dtype."""
+def as_source(data: Any, sample_weight: np.ndarray | None = None, seed: int = 0) -> Source:
+    """The source that reads `data`, whose sample is drawn with `seed`: so far a two-dimensional array of any layout."""
     from fastem.sources.arrays import ArraySource
 
-    return ArraySource(data, sample_weight)
+    return ArraySource(data, sample_weight, seed)

@@ -35,9 +35,9 @@ class PoissonPair:
     def rates(self):
         return self.moments[1] / self.moments[0]
 
-    def e_step(self, blocks):
+    def e_step(self, source):
         total, weight, moments = 0.0, 0.0, 0.0
-        for rows, weights in blocks:
+        for rows, weights in source.blocks():
             joint = self.shares * poisson.pmf(rows, self.rates)
             density = joint.sum(axis=1)
             shares = weights[:, None] * joint / density[:, None]

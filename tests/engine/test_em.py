@@ -19,8 +19,8 @@ class Scripted(NamedTuple):
     step: int = 0
     bound_slack: float = 0.0
 
-    def e_step(self, blocks):
-        assert list(blocks) == ["rows"]
+    def e_step(self, source):
+        assert list(source.blocks()) == ["rows"]
         return Bound(self.bounds[self.step])
 
     def m_step(self, statistics):

@@ -24,7 +24,8 @@ def test_a_plateau_is_not_the_end():
 def test_the_gap_is_that_to_the_optimum():
     rng = np.random.default_rng(3)
     rows = np.vstack([rng.normal(size=(1500, 2)), rng.normal([1.6, 0.4], [1.3, 0.7], size=(1500, 2))])
-    start = {"means_init": [[-0.5, 0.0], [2.0, 0.5]], "random_state": 0, "max_iter": 20_000}
+    means, precisions = [[-0.5, 0.0], [2.0, 0.5]], [np.eye(2), np.eye(2)]
+    start = {"weights_init": [0.5, 0.5], "means_init": means, "precisions_init": precisions, "max_iter": 20_000}
     best = GaussianMixture(2, tol=1e-13, **start).fit(rows).log_likelihood_
     for tol in (1e-4, 1e-6, 1e-8):
         fit = GaussianMixture(2, tol=tol, stopping="gap", **start).fit(rows)

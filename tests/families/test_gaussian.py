@@ -27,7 +27,7 @@ def model_of(problem, **options):
 
 
 def statistics_of(model, rows, weights=None):
-    return model.e_step(as_source(rows, weights).blocks())
+    return model.e_step(as_source(rows, weights))
 
 
 def assert_same_model(model, other, rtol=1e-10):
@@ -55,7 +55,7 @@ def test_the_bound_is_the_mean_log_likelihood(structure, shape):
     model = model_of(problem)
     expected = np.average(reference.log_density(problem.log_joint), weights=problem.sample_weight)
     assert_allclose(statistics_of(model, problem.rows, problem.sample_weight).lower_bound, expected, rtol=1e-12)
-    total, weight = model.log_likelihood(as_source(problem.rows, problem.sample_weight).blocks())
+    total, weight = model.log_likelihood(as_source(problem.rows, problem.sample_weight))
     assert_allclose(total / weight, expected, rtol=1e-12)
 
 

@@ -23,7 +23,7 @@ def kernel_parameters(case, origin=None):
 
 def accumulated(case, blocks, **options):
     """What one pass adds up: log-likelihood, its compensation, weight, unused; then packed moments."""
-    return streams.Accumulation(KERNELS[case.structure], kernel_parameters(case), **options).consume(blocks)
+    return streams.accumulated(kernel_parameters(case), blocks, **options)
 
 
 def moments(case, sums):
@@ -39,5 +39,5 @@ def scored(case, rows):
         "labels": np.full(len(rows), -1),
         "responsibilities": np.full((len(rows), n_components), np.nan),
     }
-    streams.score_block(KERNELS[case.structure], kernel_parameters(case), rows, **out)
+    streams.score_block(kernel_parameters(case), rows, **out)
     return out["log_density"], out["labels"], out["responsibilities"]

@@ -15,7 +15,7 @@ SHAPES = [(1, 1, 1), (33, 3, 5), (127, 6, 2), (257, 7, 9), (1000, 2, 1), (300, 1
 
 def single_sums(case, blocks):
     parameters = streams.in_single_precision(kernel_parameters(case))
-    return streams.Accumulation(KERNELS[case.structure], parameters).consume(blocks)
+    return streams.accumulated(parameters, blocks)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

@@ -1,0 +1,346 @@
+"""The scikit-learn face that all mixtures share."""
+
+import warnings
+from abc import ABC, abstractmethod
+from numbers import Integral, Real
+from time import perf_counter
+from typing import Any, Protocol
+
+import numpy as np
+from sklearn.base import BaseEstimator, DensityMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from fastem.engine.em import Fit, run_em
+from fastem.engine.stopping import RULES
+from fastem.sources import Source
+from fastem.validation import Domain, validated_source
+
+LARGEST_SEED = 2**31 - 1
+
+
+class Starts(Protocol):
+    """An endless supply of first models."""
+
+    def next(self) -> Any: ...
+
+
+class BaseMixture(DensityMixin, BaseEstimator, ABC):
+    """Fitting by EM, and what a fitted mixture says of rows.
+
+    A family adds its parameters and attributes by `_starts`, `_model` and `_keep_model`; its models are those of
+    `fastem.families`.
+    """
+
+    _parameter_constraints: dict = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+        "subsampling": ["boolean", StrOptions({"auto"})],
+        "acceleration": [StrOptions({"auto", "squarem"}), None],
+        "stopping": [StrOptions(set(RULES))],
+    }
+
+    # what a family adds -----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _starts(self, source: Source, random_state: np.random.RandomState) -> Starts:
+        """First models for a data set."""
+
+    @abstractmethod
+    def _start_is_given(self) -> bool:
+        """Whether the user has chosen where to start, in part or in whole."""
+
+    @abstractmethod
+    def _model(self) -> Any:
+        """The fitted attributes as a model: they are the one place that holds the parameters."""
+
+    @abstractmethod
+    def _keep_model(self, model: Any) -> None:
+        """The parameters of a model as fitted attributes."""
+
+    def _warnings_of(self, model: Any) -> list[str]:
+        """What the user must know of a fitted model, besides components without rows."""
+        return []
+
+    def _domain(self) -> Domain | None:
+        """What to check in every row, besides that it is finite."""
+        return None
+
+    # fitting ----------------------------------------------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None, sample_weight=None):
+        """Estimate the parameters.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Any memory layout; float32, float64 and memory maps are read in place.
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative; an integer weight counts as that many equal rows.
+
+        Returns
+        -------
+        self : estimator
+
+        Raises
+        ------
+        ValueError
+            If X, the weights or the start are invalid, or the likelihood is unbounded (for Gaussians: a constant
+            feature with ``reg_covar=0``).
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `max_iter` ended the fit, or a component collapsed or lost all its rows.
+        """
+        random_state = check_random_state(self.random_state)
+        seed = random_state.randint(LARGEST_SEED)
+        source = self._source(X, sample_weight, reset=True, ensure_min_samples=2, seed=seed)
+        self._check_size(source)
+        continued = self.warm_start and hasattr(self, "converged_")
+        if continued:
+            fits = [self._run(source, self._model(), 0, previous=self.lower_bound_)]
+        else:
+            starts = self._starts(source, random_state)
+            fits = [self._run(source, starts.next(), n) for n in range(self.n_init)]
+        best, progress = max(fits, key=lambda pair: pair[0].lower_bounds[-1:])
+        self._keep(best, source)
+        self._warn(best, progress.repaired)
+        return self
+
+    def _source(self, X, sample_weight=None, **options: Any) -> Source:
+        return validated_source(self, X, sample_weight, domain=self._domain(), **options)
+
+    def _check_size(self, source: Source) -> None:
+        if source.n_candidates < self.n_components:
+            weighted = "" if source.n_candidates == source.n_rows else " with a positive weight"
+            raise ValueError(
+                f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
+                f"n_samples = {source.n_candidates}{weighted}"
+            )
+
+    def _run(self, source: Source, model: Any, number: int, previous: float = -np.inf):
+        progress = _Progress(self.verbose, self.verbose_interval, number)
+        fit = run_em(
+            model,
+            source,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            stopping=self.stopping,
+            acceleration=None if self.acceleration == "auto" and self._given() else self.acceleration,
+            after_iteration=progress,
+            previous=previous,
+        )
+        progress.end(fit)
+        return fit, progress
+
+    def _given(self) -> bool:
+        return self.warm_start or self._start_is_given()
+
+    def _keep(self, fit: Fit, source: Source) -> None:
+        self._keep_model(fit.model)
+        self.converged_ = fit.converged
+        self.n_iter_ = fit.n_iter
+        self.lower_bounds_ = fit.lower_bounds
+        self.lower_bound_ = fit.lower_bounds[-1] if fit.lower_bounds else -np.inf
+        total, weight = fit.model.log_likelihood(source)
+        self.log_likelihood_ = total / weight
+        self.n_passes_ = source.n_passes
+
+    def _warn(self, fit: Fit, repaired: dict[int | None, int]) -> None:
+        messages = []
+        if not fit.converged and self.max_iter > 0:
+            messages.append(
+                f"The fit did not converge in max_iter={self.max_iter} iterations. Increase max_iter or tol, or try "
+                "another start."
+            )
+        for component, iteration in repaired.items():
+            who = "The tied covariance" if component is None else f"The covariance of component {component}"
+            messages.append(
+                f"{who} became singular at iteration {iteration}: its rows are fewer than the features need, equal or "
+                "linearly dependent. It was widened to a millionth of the variance of the data. Use fewer components, "
+                "or a larger reg_covar."
+            )
+        retired = np.flatnonzero(fit.model.weights == 0).tolist()
+        if retired:
+            messages.append(
+                f"Components {retired} lost all their rows and were dropped: their weight is zero. Use fewer "
+                "components."
+            )
+        for message in messages + self._warnings_of(fit.model):
+            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+
+    def fit_predict(self, X, y=None, sample_weight=None):
+        """Estimate the parameters, then return the most probable component of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+        """
+        return self.fit(X, y, sample_weight=sample_weight).predict(X)
+
+    # what a fitted mixture says of rows -------------------------------------------------------------------------------
+
+    def _scored(self, X, name: str, columns: tuple[int, ...] = (), dtype=np.float64) -> np.ndarray:
+        check_is_fitted(self)
+        source, model = self._source(X), self._model()
+        out = np.empty((source.n_rows, *columns), dtype=dtype)
+        first = 0
+        for block in source.blocks():
+            part = out[first : first + len(block.rows)]
+            model.score(block.rows, **{name: part})
+            first += len(part)
+        return out
+
+    def predict(self, X):
+        """The most probable component of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int64
+        """
+        return self._scored(X, "labels", dtype=np.int64)
+
+    def predict_proba(self, X):
+        """The responsibilities of the components for each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        responsibilities : ndarray of shape (n_samples, n_components)
+            Rows sum to one.
+        """
+        check_is_fitted(self)
+        return self._scored(X, "responsibilities", self.weights_.shape)
+
+    def score_samples(self, X):
+        """Log-density of each row, in nats.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_density : ndarray of shape (n_samples,)
+        """
+        return self._scored(X, "log_density")
+
+    def _log_likelihood(self, X, sample_weight) -> tuple[float, float]:
+        check_is_fitted(self)
+        return self._model().log_likelihood(self._source(X, sample_weight))
+
+    def score(self, X, y=None, sample_weight=None):
+        """Mean log-likelihood per unit weight, in nats.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        score : float
+        """
+        total, weight = self._log_likelihood(X, sample_weight)
+        return total / weight
+
+    def bic(self, X, sample_weight=None):
+        """Bayesian information criterion, -2 log L + p log N with N the sum of the weights; lower is better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        bic : float
+        """
+        total, weight = self._log_likelihood(X, sample_weight)
+        return -2.0 * total + self._model().n_parameters * np.log(weight)
+
+    def aic(self, X, sample_weight=None):
+        """Akaike information criterion, -2 log L + 2 p; lower is better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        aic : float
+        """
+        total, _ = self._log_likelihood(X, sample_weight)
+        return -2.0 * total + 2.0 * self._model().n_parameters
+
+    def sample(self, n_samples=1):
+        """Draw rows from the mixture, component after component.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+        y : ndarray of shape (n_samples,)
+            The component of each row.
+        """
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise ValueError(f"Invalid value for 'n_samples': {n_samples}. The sampling requires at least one sample.")
+        random_state = check_random_state(self.random_state)
+        return self._model().sample(n_samples, random_state)
+
+
+class _Progress:
+    """Prints what `verbose` asks for and remembers when a covariance had to be widened."""
+
+    def __init__(self, verbose: int, interval: int, start: int):
+        self.verbose, self.interval = verbose, interval
+        self.repaired: dict[int | None, int] = {}
+        self.begun = self.last = perf_counter()
+        if verbose:
+            print(f"Initialization {start}")
+
+    def __call__(self, iteration: int, model: Any, change: float) -> None:
+        for component in model.repairs:
+            self.repaired.setdefault(component, iteration)
+        if self.verbose and iteration % self.interval == 0:
+            now = perf_counter()
+            details = f"\t time lapse {now - self.last:.5f}s\t ll change {change:.5f}" if self.verbose > 1 else ""
+            print(f"  Iteration {iteration}{details}")
+            self.last = now
+
+    def end(self, fit: Fit) -> None:
+        if self.verbose:
+            lapse = perf_counter() - self.begun
+            bound = fit.lower_bounds[-1] if fit.lower_bounds else -np.inf
+            details = f" time lapse {lapse:.5f}s\t lower bound {bound:.5f}." if self.verbose > 1 else ""
+            print(f"Initialization {'converged' if fit.converged else 'did not converge'}.{details}")
