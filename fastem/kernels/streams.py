@@ -21,6 +21,7 @@ from fastem.kernels.tiles import Rows
 MAX_LANES = 64
 LANE_MEMORY = 2**25  # bytes for the statistics of all lanes
 TILE_MEMORY = 2**19  # bytes for the scores of a tile: they stay in the second-level cache
+LINE = 8  # doubles of a cache line
 PARALLEL_WORK = 1_000_000  # rows * components * features from which a second thread gains more than it costs
 
 _one_parallel_pass = threading.Lock()  # some threading layers abort the process when two threads enter them at once
@@ -102,8 +103,9 @@ class Accumulation:
         self.parameters, self.with_moments = parameters, with_moments
         self.n_components, self.n_features = parameters.constants.size, parameters.origin.size
         self.capacity = tile_rows(self.n_components, self.n_features)
-        self.auxiliary = kernel.auxiliary_size(self.capacity, self.n_components, self.n_features)
-        self.size = passes.HEADER + kernel.statistics_size(self.n_components, self.n_features)
+        shape = shape_of(parameters)
+        self.auxiliary = kernel.auxiliary_size(self.capacity, *shape)
+        self.size = passes.HEADER + kernel.statistics_size(*shape)
         self.lanes = np.zeros((0, self.size))
         self.n_tiles = 0
         self.rest = np.empty((0, self.n_features))  # rows that do not fill a tile yet
@@ -148,7 +150,7 @@ class Accumulation:
         n_tiles = -(-len(rows) // self.capacity)
         lanes = min(lane_count(self.size), self.n_tiles + n_tiles)
         if lanes > len(self.lanes):  # lanes without a tile yet would add zeros only
-            grown = np.zeros((lanes, self.size))
+            grown = _aligned_zeros(lanes, self.size)
             grown[: len(self.lanes)] = self.lanes
             self.lanes = grown
         weights = np.empty(0) if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
@@ -165,6 +167,13 @@ class Accumulation:
             passes.fused_lanes(*block, 0, len(self.lanes), self.lanes)
 
 
+def _aligned_zeros(n_rows: int, n_columns: int) -> np.ndarray:
+    """Zeros that start on a cache line: a vector across two of them is slow to store and load again."""
+    memory = np.zeros(n_rows * n_columns + LINE)
+    first = -memory.ctypes.data // memory.itemsize % LINE
+    return memory[first : first + n_rows * n_columns].reshape(n_rows, n_columns)
+
+
 def accumulated(parameters: Any, blocks: Iterable[tuple[np.ndarray, np.ndarray | None]], *, with_moments: bool = True):
     """The statistics of a pass over `blocks`, (HEADER + size,); those of parts of the rows add up."""
     return Accumulation(parameters, with_moments=with_moments).consume(blocks)
@@ -173,6 +182,11 @@ def accumulated(parameters: Any, blocks: Iterable[tuple[np.ndarray, np.ndarray |
 def kernel_of(parameters: Any) -> ModuleType:
     """The module that a family's parameters, and with them its kernels, are defined in."""
     return sys.modules[type(parameters).__module__]
+
+
+def shape_of(parameters: Any) -> tuple[int, ...]:
+    """What the sizes of a kernel's memory depend on: components and features, and more where a family says so."""
+    return getattr(parameters, "shape", (parameters.constants.size, parameters.origin.size))
 
 
 def score_block(
@@ -187,7 +201,7 @@ def score_block(
     n_components, n_features = parameters.constants.size, parameters.origin.size
     check_width(rows, n_features)
     capacity = tile_rows(n_components, n_features)
-    auxiliary = kernel_of(parameters).auxiliary_size(capacity, n_components, n_features)
+    auxiliary = kernel_of(parameters).auxiliary_size(capacity, *shape_of(parameters))
     outputs = (
         np.empty(0) if log_density is None else log_density,
         np.empty(0, dtype=np.int64) if labels is None else labels,
