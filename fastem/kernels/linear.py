@@ -32,7 +32,7 @@ class LinearParameters(NamedTuple):
     @classmethod
     def of(cls, constants, coefficients, impossible, row_term):
         """From c_k (K,), theta_kj (K, D), marks of impossible values (K, D) as above and h."""
-        n_components, n_features = coefficients.shape
+        n_features = coefficients.shape[1]
         marks = np.ascontiguousarray(impossible, dtype=np.float64).ravel() if impossible.any() else np.empty(0)
         required = np.count_nonzero(impossible < 0, axis=1).astype(np.float64) if marks.size else np.empty(0)
         halves = 0.5 * constants, np.ascontiguousarray(0.5 * coefficients).ravel()
