@@ -7,16 +7,37 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastem.bernoulli_mixture import BernoulliMixture
+    from fastem.categorical_mixture import CategoricalMixture
     from fastem.gaussian_mixture import GaussianMixture
     from fastem.kmeans import KMeans
+    from fastem.multinomial_mixture import MultinomialMixture
     from fastem.persistence import load, save
+    from fastem.poisson_mixture import PoissonMixture
 
 __version__ = "0.1.0"
 
-__all__ = ["GaussianMixture", "KMeans", "__version__", "load", "save"]
+__all__ = [
+    "BernoulliMixture",
+    "CategoricalMixture",
+    "GaussianMixture",
+    "KMeans",
+    "MultinomialMixture",
+    "PoissonMixture",
+    "__version__",
+    "load",
+    "save",
+]
 
 # The estimators and the modules they live in; also the only classes that a model file may name.
-ESTIMATORS = {"GaussianMixture": "fastem.gaussian_mixture", "KMeans": "fastem.kmeans"}
+ESTIMATORS = {
+    "BernoulliMixture": "fastem.bernoulli_mixture",
+    "CategoricalMixture": "fastem.categorical_mixture",
+    "GaussianMixture": "fastem.gaussian_mixture",
+    "KMeans": "fastem.kmeans",
+    "MultinomialMixture": "fastem.multinomial_mixture",
+    "PoissonMixture": "fastem.poisson_mixture",
+}
 
 _MODULES = {**ESTIMATORS, "load": "fastem.persistence", "save": "fastem.persistence"}
 

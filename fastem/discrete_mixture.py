@@ -31,7 +31,7 @@ class DiscreteMixture(BaseMixture):
         "pseudo_count": [Interval(Real, 0.0, None, closed="left")],
     }
     _means_init: ClassVar[str] = "probabilities_init"
-    _domain_of: ClassVar[Callable[..., Domain]]
+    _domain_of: ClassVar[Callable[..., Domain]]  # of the name of the class
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class DiscreteMixture(BaseMixture):
         weights = None if self.weights_init is None else checked_weights(self.weights_init, self.n_components)
         if weights is None and not self.fit_weights:
             weights = uniform
-        blank = self._blank(uniform if weights is None else weights, source)
+        blank = replace(self._blank(uniform if weights is None else weights, source), **self._options())
         means = getattr(self, self._means_init)
         if means is not None:
             means = self._checked_means(means, self._means_init, blank)

@@ -19,8 +19,8 @@ EXP_COEFFICIENTS = (
     1.0,
     1.0,
 )
-# log Gamma(z) = (z - 1/2) log z - z + log(2 pi) / 2 + Stirling's series: these times z^-1, z^-3, ..., the highest first.
-# From z = 9 on the first term left out is below 2e-16.
+# log Gamma(z) = (z - 1/2) log z - z + log(2 pi) / 2 + Stirling's series: these times z^-1, z^-3, ..., the highest
+# first. From z = 9 on the first term left out is below 2e-16.
 STIRLING_COEFFICIENTS = (
     1 / 156,
     -691 / 360360,
