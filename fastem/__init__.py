@@ -14,16 +14,22 @@ if TYPE_CHECKING:
     from fastem.multinomial_mixture import MultinomialMixture
     from fastem.persistence import load, save
     from fastem.poisson_mixture import PoissonMixture
+    from fastem.sources.array_files import ArrayFile
+    from fastem.sources.chunks import Chunks
+    from fastem.sources.tables import Table
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ArrayFile",
     "BernoulliMixture",
     "CategoricalMixture",
+    "Chunks",
     "GaussianMixture",
     "KMeans",
     "MultinomialMixture",
     "PoissonMixture",
+    "Table",
     "__version__",
     "load",
     "save",
@@ -39,7 +45,14 @@ ESTIMATORS = {
     "PoissonMixture": "fastem.poisson_mixture",
 }
 
-_MODULES = {**ESTIMATORS, "load": "fastem.persistence", "save": "fastem.persistence"}
+_MODULES = {
+    **ESTIMATORS,
+    "ArrayFile": "fastem.sources.array_files",
+    "Chunks": "fastem.sources.chunks",
+    "Table": "fastem.sources.tables",
+    "load": "fastem.persistence",
+    "save": "fastem.persistence",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -97,7 +97,7 @@ class BernoulliMixture(DiscreteMixture):
         **DiscreteMixture._parameter_constraints,
         "probabilities_init": ["array-like", None],
     }
-    _domain_of = staticmethod(domains.binary)
+    _check_rows = staticmethod(domains.binary)
 
     def __init__(
         self,

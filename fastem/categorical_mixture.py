@@ -1,6 +1,7 @@
 """The scikit-learn face of latent class analysis."""
 
 from dataclasses import replace
+from functools import partial
 from numbers import Integral
 
 import numpy as np
@@ -108,7 +109,7 @@ class CategoricalMixture(DiscreteMixture):
         "probabilities_init": [list, tuple, None],
         "n_levels": [Interval(Integral, 1, None, closed="left"), "array-like", None],
     }
-    _domain_of = staticmethod(domains.levels)
+    _check_rows = staticmethod(domains.any_levels)
 
     def __init__(
         self,
@@ -170,7 +171,7 @@ class CategoricalMixture(DiscreteMixture):
 
     def _source(self, X, sample_weight=None, *, reset=False, **options):
         known = None if reset and not (self.warm_start and hasattr(self, "n_levels_")) else self.n_levels_
-        domain = domains.levels(type(self).__name__, known)
+        domain = self._domain() if known is None else partial(domains.known_levels, type(self).__name__, known)
         source = validated_source(self, X, sample_weight, domain=domain, reset=reset, **options)
         if known is None:
             self.n_levels_ = self._levels_of(source)

@@ -99,7 +99,7 @@ class MultinomialMixture(DiscreteMixture):
         **DiscreteMixture._parameter_constraints,
         "probabilities_init": ["array-like", None],
     }
-    _domain_of = staticmethod(domains.counts)
+    _check_rows = staticmethod(domains.counts)
 
     def __init__(
         self,

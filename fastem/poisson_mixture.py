@@ -93,7 +93,7 @@ class PoissonMixture(DiscreteMixture):
     """
 
     _parameter_constraints: dict = {**DiscreteMixture._parameter_constraints, "rates_init": ["array-like", None]}
-    _domain_of = staticmethod(domains.counts)
+    _check_rows = staticmethod(domains.counts)
     _means_init = "rates_init"
 
     def __init__(
