@@ -1,6 +1,7 @@
 """When to stop: by the gain of the last step, or by the distance to the optimum."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -19,11 +20,11 @@ class StoppingRule(Protocol):
         ...
 
 
+@dataclass
 class Gain:
     """Stop when a step changes the bound by less than `tol`: scikit-learn's rule."""
 
-    def __init__(self, tol: float):
-        self.tol = tol
+    tol: float
 
     def __call__(self, change: float) -> bool:
         return abs(change) < self.tol
@@ -32,6 +33,7 @@ class Gain:
         pass
 
 
+@dataclass
 class Gap:
     """Stop when the bound is estimated to lie within `tol` of its limit.
 
@@ -39,9 +41,8 @@ class Gap:
     squared). On a plateau rho is near one and a small gain does not stop the fit.
     """
 
-    def __init__(self, tol: float):
-        self.tol = tol
-        self.gains: list[float] = []
+    tol: float
+    gains: list[float] = field(default_factory=list)
 
     def __call__(self, change: float) -> bool:
         if not np.isfinite(change):
