@@ -9,6 +9,7 @@ from scipy.linalg import solve_triangular
 
 from fastem.families.covariances import EPSILON, CovarianceStructure, Moments, Scatter
 from fastem.kernels import passes
+from fastem.kernels.assignments import SOFT, Assignment
 from fastem.kernels.streams import accumulated, in_single_precision, score_block
 from fastem.sources import Source
 
@@ -19,7 +20,10 @@ FLOOR = 1e-6  # variance given to a collapsed component, as a share of the varia
 
 
 class Statistics(NamedTuple):
-    """What one pass over the rows leaves: the log-likelihood of the parameters that made it, and moments."""
+    """What one pass over the rows leaves: the log-likelihood of the parameters that made it, and moments.
+
+    Where every row is given to its most probable component, the log-likelihood is that of the classification.
+    """
 
     log_likelihood: float
     moments: Moments
@@ -111,9 +115,9 @@ class GaussianMixtureModel:
 
     # E-step -----------------------------------------------------------------------------------------------------------
 
-    def e_step(self, source: Source) -> Statistics:
+    def e_step(self, source: Source, assignment: Assignment = SOFT) -> Statistics:
         """One fused pass: responsibilities and their sufficient statistics, nothing kept of the rows."""
-        sums = source.total(partial(accumulated, self.kernel_parameters))
+        sums = source.total(partial(accumulated, self.kernel_parameters, assignment=assignment))
         log_likelihood = float(sums[0] + sums[1])
         moments, scatter = self.structure.moments(sums[passes.HEADER :], self.origin, self.means, self.scatter)
         if not moments.counts.sum() > (1 - LOST) * sums[2]:
