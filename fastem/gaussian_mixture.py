@@ -69,6 +69,17 @@ class GaussianMixture(BaseMixture):
     arithmetic : {'float64', 'float32'}, default='float64'
         Precision of log-densities and responsibilities, whatever the dtype of X. float32 is nearly twice as fast: the
         log-likelihood is right to 1e-5 of itself, means to 1e-5 of a standard deviation wherever the data lie.
+    learning_method : {'batch', 'online'}, default='batch'
+        'batch' is EM: each iteration a pass, then an M-step. 'online' is stepwise EM: an M-step after every
+        `batch_size` rows; an iteration is an epoch, `tol` compares the mean bounds of epochs. Online, rows must come in
+        random order. `partial_fit` is always online.
+    batch_size : int, default=1024
+        Rows of a step online.
+    learning_decay : float, default=0.7
+        Exponent kappa of the share (tau + t)^-kappa of the t-th batch in the statistics. In (0.5, 1] a stationary
+        stream converges; the less, the faster a drifting one is followed.
+    learning_offset : float, default=10.0
+        tau, which slows the first steps down.
 
     Attributes
     ----------
@@ -87,6 +98,8 @@ class GaussianMixture(BaseMixture):
         The same for all iterations.
     log_likelihood_ : float
         Mean log-likelihood per unit weight at the parameters returned.
+    n_samples_seen_ : float
+        Weight of all rows that the parameters have learned from; online, that of all epochs.
     n_passes_ : int
         How often all rows were read, for every purpose.
     n_features_in_ : int
@@ -135,6 +148,10 @@ class GaussianMixture(BaseMixture):
         acceleration="auto",
         stopping="gain",
         arithmetic="float64",
+        learning_method="batch",
+        batch_size=1024,
+        learning_decay=0.7,
+        learning_offset=10.0,
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -154,6 +171,10 @@ class GaussianMixture(BaseMixture):
         self.acceleration = acceleration
         self.stopping = stopping
         self.arithmetic = arithmetic
+        self.learning_method = learning_method
+        self.batch_size = batch_size
+        self.learning_decay = learning_decay
+        self.learning_offset = learning_offset
 
     # what the family adds ---------------------------------------------------------------------------------------------
 
@@ -186,6 +207,12 @@ class GaussianMixture(BaseMixture):
         # A mixture put together by hand has, as in scikit-learn, no need of covariances.
         covariances = self.covariances_ if hasattr(self, "covariances_") else structure.covariances(whiteners)
         return GaussianMixtureModel(structure, weights, means, covariances, whiteners, self.reg_covar, self.arithmetic)
+
+    def _start_is_complete(self) -> bool:
+        return all(part is not None for part in (self.weights_init, self.means_init, self.precisions_init))
+
+    def _rows_to_begin(self, n_features: int) -> int:
+        return 2 * self.n_components * (n_features + 1)
 
     def _keep_model(self, model: GaussianMixtureModel) -> None:
         self.weights_, self.means_, self.covariances_ = model.weights, model.means, model.covariances

@@ -1,6 +1,7 @@
 """The scikit-learn face of k-means."""
 
 import warnings
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import NamedTuple
 
@@ -18,8 +19,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from fastem.engine import seeding
+from fastem.engine.em import run_em
 from fastem.engine.lloyd import LloydFit, mean_variance, run_lloyd, run_lloyd_in_memory
 from fastem.families.centers import Centers
+from fastem.online import LARGEST_SEED, OnlineMixin
 from fastem.sources import Block, Source
 from fastem.validation import validated_source
 
@@ -28,7 +31,7 @@ SAMPLE_ITERATIONS = 20  # Lloyd's iterations on them, when there are more rows t
 SMALL_WORK = 4_000_000  # rows * clusters * features up to which one call for all iterations beats passes with threads
 
 
-class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
+class KMeans(OnlineMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
     """k-means clustering by Lloyd's algorithm; a drop-in for `sklearn.cluster.KMeans` on dense data.
 
     Minimises the inertia, sum_n w_n min_k |x_n - c_k|^2. An iteration is one pass over the rows: every row finds its
@@ -53,16 +56,31 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         1 prints the outcome of each start.
     random_state : int, RandomState instance or None, default=None
         Seed of the starts.
+    learning_method : {'batch', 'online'}, default='batch'
+        'batch' is Lloyd's algorithm. 'online' moves the centres after every `batch_size` rows (Bottou and Bengio 1995),
+        which must come in random order; an iteration is an epoch, and the fit ends when the mean squared distance
+        changes by `tol` times the mean variance of the features, or less. `partial_fit` is always online.
+    batch_size : int, default=1024
+        Rows of a step online.
+    learning_decay : float, default=0.7
+        Exponent kappa of the share (tau + t)^-kappa of the t-th batch in the statistics. In (0.5, 1] a stationary
+        stream converges; the less, the faster a drifting one is followed.
+    learning_offset : float, default=10.0
+        tau, which slows the first steps down.
 
     Attributes
     ----------
     cluster_centers_ : ndarray of shape (n_clusters, n_features)
     labels_ : ndarray of shape (n_samples,), int32
         The nearest centre of each row.
+    counts_ : ndarray of shape (n_clusters,)
+        Weight of each cluster; after `partial_fit` its share in the stream.
     inertia_ : float
         Sum of weights times squared distances to the nearest centre.
     n_iter_ : int
         Iterations of the best start.
+    n_samples_seen_ : float
+        Weight of all rows that the centres have learned from; online, that of all epochs.
     n_passes_ : int
         How often all rows were read, for every purpose.
     n_features_in_ : int
@@ -89,6 +107,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         "tol": [Interval(Real, 0, None, closed="left")],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
+        **OnlineMixin._online_constraints,
     }
 
     def __init__(
@@ -101,6 +120,10 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         tol=1e-4,
         verbose=0,
         random_state=None,
+        learning_method="batch",
+        batch_size=1024,
+        learning_decay=0.7,
+        learning_offset=10.0,
     ):
         self.n_clusters = n_clusters
         self.init = init
@@ -109,6 +132,10 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         self.tol = tol
         self.verbose = verbose
         self.random_state = random_state
+        self.learning_method = learning_method
+        self.batch_size = batch_size
+        self.learning_decay = learning_decay
+        self.learning_offset = learning_offset
 
     # fitting ----------------------------------------------------------------------------------------------------------
 
@@ -139,7 +166,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             If the data have fewer distinct rows than there are clusters.
         """
         random_state = check_random_state(self.random_state)
-        source = validated_source(self, X, sample_weight, reset=True, seed=random_state.randint(2**31 - 1))
+        source = self._source(X, sample_weight, reset=True, seed=random_state.randint(LARGEST_SEED))
         if source.n_candidates < self.n_clusters:
             weighted = "" if sample_weight is None else " with a positive weight"
             raise ValueError(f"n_samples={source.n_candidates}{weighted} should be >= n_clusters={self.n_clusters}.")
@@ -151,7 +178,11 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
             if self.verbose:
                 print(f"Start {n}: {fits[-1].n_iter} iterations, inertia {fits[-1].inertia:.6g}")
         self._keep(min(fits, key=lambda fit: fit.inertia), source)
+        self._first_rows = []
         return self
+
+    def _source(self, X, sample_weight=None, **options) -> Source:
+        return validated_source(self, X, sample_weight, **options)
 
     def _sample(self, source: Source) -> "_Sample":
         wanted = max(20_000, 256 * self.n_clusters)
@@ -194,6 +225,10 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
 
     def _run(self, centers: Centers, source: Source, sample: "_Sample", tol: float) -> LloydFit:
         memory = sample.rows, sample.weights
+        if self.learning_method == "online":
+            fit = run_em(self._for_learning(centers, source.n_features), source, tol=tol, max_iter=self.max_iter)
+            statistics = fit.model.model.e_step(source)
+            return LloydFit(fit.model.model, statistics.inertia, statistics.counts, fit.n_iter)
         if sample.complete and self.n_clusters * sample.rows.size <= SMALL_WORK:
             return run_lloyd_in_memory(centers, *memory, tol=tol, max_iter=self.max_iter)
         if not sample.complete and isinstance(self.init, str):
@@ -201,14 +236,17 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         return run_lloyd(centers, source, tol=tol, max_iter=self.max_iter)
 
     def _keep(self, fit: LloydFit, source: Source) -> None:
-        self.cluster_centers_ = fit.centers.means
+        self.cluster_centers_, self.counts_ = fit.centers.means, fit.counts
+        epochs = fit.n_iter if self.learning_method == "online" else 1
+        self.n_samples_seen_ = float(fit.counts.sum()) * epochs
         self.inertia_ = fit.inertia
         self.n_iter_ = fit.n_iter
         self.n_passes_ = source.n_passes
         self.labels_ = self._labels(source)
-        if fit.n_filled < self.n_clusters:
+        n_filled = np.count_nonzero(fit.counts)
+        if n_filled < self.n_clusters:
             warnings.warn(
-                f"Only {fit.n_filled} of {self.n_clusters} clusters have rows: the data have fewer distinct rows than "
+                f"Only {n_filled} of {self.n_clusters} clusters have rows: the data have fewer distinct rows than "
                 "clusters.",
                 ConvergenceWarning,
                 stacklevel=3,
@@ -244,7 +282,29 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         """
         return self.fit(X, sample_weight=sample_weight).transform(X)
 
+    # streams ----------------------------------------------------------------------------------------------------------
+
+    def _first_model(self, source: Source, random_state: np.random.RandomState) -> Centers:
+        return self._start(self._sample(source), random_state)
+
+    def _start_is_complete(self) -> bool:
+        return not isinstance(self.init, str) and not callable(self.init)
+
+    def _rows_to_begin(self, n_features: int) -> int:
+        return self.n_clusters
+
+    def _model(self) -> Centers:
+        shares = self.counts_ / self.counts_.sum()
+        return replace(Centers.of(self.cluster_centers_), shares=shares)
+
+    def _keep_model(self, centers: Centers) -> None:
+        self.cluster_centers_ = centers.means
+        self.counts_ = np.zeros(len(centers.means)) if centers.shares is None else centers.shares
+
     # what fitted centres say of rows ----------------------------------------------------------------------------------
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "cluster_centers_")
 
     @property
     def _n_features_out(self) -> int:
@@ -272,7 +332,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         labels : ndarray of shape (n_samples,), int32
         """
         check_is_fitted(self)
-        return self._labels(validated_source(self, X))
+        return self._labels(self._source(X))
 
     def transform(self, X):
         """Euclidean distances of each row to all centres.
@@ -286,7 +346,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         distances : ndarray of shape (n_samples, n_clusters)
         """
         check_is_fitted(self)
-        source, centers = validated_source(self, X), Centers.of(self.cluster_centers_)
+        source, centers = self._source(X), Centers.of(self.cluster_centers_)
         table = np.empty((source.n_rows, len(self.cluster_centers_)))
         first = 0
         for rows, _ in source.blocks():
@@ -308,7 +368,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Ba
         score : float
         """
         check_is_fitted(self)
-        source = validated_source(self, X, sample_weight)
+        source = self._source(X, sample_weight)
         return -Centers.of(self.cluster_centers_).e_step(source).inertia
 
 

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastem.engine.em import Fit, run_em
 from fastem.engine.stopping import RULES
+from fastem.online import OnlineMixin, learned
 from fastem.sources import Source
 from fastem.validation import Domain, validated_source
 
@@ -27,7 +28,7 @@ class Starts(Protocol):
     def next(self) -> Any: ...
 
 
-class BaseMixture(DensityMixin, BaseEstimator, ABC):
+class BaseMixture(OnlineMixin, DensityMixin, BaseEstimator, ABC):
     """Fitting by EM, and what a fitted mixture says of rows.
 
     A family adds its parameters and attributes by `_starts`, `_model` and `_keep_model`; its models are those of
@@ -46,6 +47,7 @@ class BaseMixture(DensityMixin, BaseEstimator, ABC):
         "subsampling": ["boolean", StrOptions({"auto"})],
         "acceleration": [StrOptions({"auto", "squarem"}), None],
         "stopping": [StrOptions(set(RULES))],
+        **OnlineMixin._online_constraints,
     }
 
     # what a family adds -----------------------------------------------------------------------------------------------
@@ -116,6 +118,7 @@ class BaseMixture(DensityMixin, BaseEstimator, ABC):
         best, progress = max(fits, key=lambda pair: pair[0].lower_bounds[-1:])
         self._keep(best, source)
         self._warn(best, progress.repaired)
+        self._first_rows = []
         return self
 
     def _source(self, X, sample_weight=None, **options: Any) -> Source:
@@ -132,29 +135,38 @@ class BaseMixture(DensityMixin, BaseEstimator, ABC):
     def _run(self, source: Source, model: Any, number: int, previous: float = -np.inf):
         progress = _Progress(self.verbose, self.verbose_interval, number)
         fit = run_em(
-            model,
+            self._for_learning(model, source.n_features),
             source,
             tol=self.tol,
             max_iter=self.max_iter,
             stopping=self.stopping,
-            acceleration=None if self.acceleration == "auto" and self._given() else self.acceleration,
+            acceleration=self._acceleration(),
             after_iteration=progress,
             previous=previous,
         )
         progress.end(fit)
         return fit, progress
 
-    def _given(self) -> bool:
-        return self.warm_start or self._start_is_given()
+    def _acceleration(self) -> str | None:
+        online = self.learning_method == "online"
+        if online and self.acceleration == "squarem":
+            raise ValueError("acceleration='squarem' extrapolates EM; learning_method='online' is not EM.")
+        plain = online or self.warm_start or self._start_is_given()
+        return None if self.acceleration == "auto" and plain else self.acceleration
+
+    def _first_model(self, source: Source, random_state: np.random.RandomState) -> Any:
+        return self._starts(source, random_state).next()
 
     def _keep(self, fit: Fit, source: Source) -> None:
-        self._keep_model(fit.model)
+        model = learned(fit.model)
+        self._keep_model(model)
         self.converged_ = fit.converged
         self.n_iter_ = fit.n_iter
         self.lower_bounds_ = fit.lower_bounds
         self.lower_bound_ = fit.lower_bounds[-1] if fit.lower_bounds else -np.inf
-        total, weight = fit.model.log_likelihood(source)
+        total, weight = model.log_likelihood(source)
         self.log_likelihood_ = total / weight
+        self.n_samples_seen_ = fit.model.seen if self.learning_method == "online" else weight
         self.n_passes_ = source.n_passes
 
     def _warn(self, fit: Fit, repaired: dict[int | None, int]) -> None:
@@ -171,13 +183,14 @@ class BaseMixture(DensityMixin, BaseEstimator, ABC):
                 "linearly dependent. It was widened to a millionth of the variance of the data. Use fewer components, "
                 "or a larger reg_covar."
             )
-        retired = np.flatnonzero(fit.model.weights == 0).tolist()
+        model = learned(fit.model)
+        retired = np.flatnonzero(model.weights == 0).tolist()
         if retired:
             messages.append(
                 f"Components {retired} lost all their rows and were dropped: their weight is zero. Use fewer "
                 "components."
             )
-        for message in messages + self._warnings_of(fit.model):
+        for message in messages + self._warnings_of(model):
             warnings.warn(message, ConvergenceWarning, stacklevel=4)
 
     def fit_predict(self, X, y=None, sample_weight=None):
@@ -196,6 +209,9 @@ class BaseMixture(DensityMixin, BaseEstimator, ABC):
         return self.fit(X, y, sample_weight=sample_weight).predict(X)
 
     # what a fitted mixture says of rows -------------------------------------------------------------------------------
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "weights_")
 
     def _scored(self, X, name: str, columns: tuple[int, ...] = (), dtype=np.float64) -> np.ndarray:
         check_is_fitted(self)

@@ -17,14 +17,14 @@ class LloydFit(NamedTuple):
     ----------
     centers : Centers
     inertia : float
-    n_filled : int
-        Clusters that have rows.
+    counts : ndarray of shape (K,)
+        Weights of the clusters.
     n_iter : int
     """
 
     centers: Centers
     inertia: float
-    n_filled: int
+    counts: np.ndarray
     n_iter: int
 
 
@@ -51,7 +51,7 @@ def run_lloyd(centers: Centers, source: Source, *, tol: float, max_iter: int) ->
         centers = new
         if moved:
             statistics = centers.e_step(source)
-    return LloydFit(centers, statistics.inertia, int(np.count_nonzero(statistics.counts)), n_iter)
+    return LloydFit(centers, statistics.inertia, statistics.counts, n_iter)
 
 
 def run_lloyd_in_memory(
@@ -60,8 +60,8 @@ def run_lloyd_in_memory(
     """The same for rows (n, D) about the origin of the centres: one thread, one call, not a pass an iteration."""
     start = centers.means - centers.origin
     moved, labels, inertia, n_iter = seeding.lloyd(rows, weights, start, max_iter, tol)
-    n_filled = int(np.count_nonzero(np.bincount(labels)))
-    return LloydFit(replace(centers, means=centers.origin + moved), inertia, n_filled, n_iter)
+    counts = np.bincount(labels, weights, len(start))
+    return LloydFit(replace(centers, means=centers.origin + moved), inertia, counts, n_iter)
 
 
 def _filled(old: Centers, new: Centers, statistics: ClusterStatistics, source: Source) -> Centers:

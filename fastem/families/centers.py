@@ -21,6 +21,15 @@ class ClusterStatistics(NamedTuple):
     counts: np.ndarray
     sums: np.ndarray  # of w (x - origin)
 
+    @property
+    def weight(self) -> float:
+        return float(self.counts.sum())
+
+    @property
+    def lower_bound(self) -> float:
+        """Minus the inertia per unit weight."""
+        return -self.inertia / self.weight
+
 
 @dataclass(frozen=True)
 class Centers:
@@ -31,10 +40,14 @@ class Centers:
     means : ndarray of shape (K, D)
     origin : ndarray of shape (D,)
         Rows are moved here to be computed with: somewhere amid the data, the same as long as the centres move.
+    shares : ndarray of shape (K,) or None
+        Of the clusters in the rows of a stream.
     """
 
     means: np.ndarray
     origin: np.ndarray
+    shares: np.ndarray | None = None
+    repairs = ()
 
     @classmethod
     def of(cls, means: np.ndarray) -> "Centers":
@@ -55,6 +68,15 @@ class Centers:
         means = self.means.copy()
         means[filled] = self.origin + statistics.sums[filled] / statistics.counts[filled, None]
         return replace(self, means=means)
+
+    def stepwise(self, statistics: ClusterStatistics, rate: float) -> "Centers":
+        """The centres of a stream of which these have seen all but a batch, the share `rate` of its memory."""
+        past = (1.0 - rate) * (np.zeros(len(self.means)) if self.shares is None else self.shares)
+        share = rate / statistics.weight
+        counts = past + share * statistics.counts
+        sums = past[:, None] * (self.means - self.origin) + share * statistics.sums
+        moved = self.m_step(statistics._replace(counts=counts, sums=sums))
+        return replace(moved, shares=counts / counts.sum())
 
     def assign(self, rows: np.ndarray, **outputs: np.ndarray) -> None:
         """Write `labels` (n,) int32 and squared `distances` (n,) to the nearest centre: whichever is given."""

@@ -80,6 +80,10 @@ class CovarianceStructure(ABC):
         new means about the mean of the mixture.
         """
 
+    def expected(self, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+        """`Moments.second` per unit weight that a mixture expects of its own rows."""
+        return covariances * weights.reshape(-1, *[1] * (covariances.ndim - 1))
+
     @abstractmethod
     def whiten(self, covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Whiteners, and which covariances (K,) or the one (1,) are singular to working precision."""
@@ -286,6 +290,9 @@ class Tied(_Matrices):
         total = moments.counts.sum()
         return moments.second / total - _between(moments.counts / total, centred)
 
+    def expected(self, weights, means, covariances):
+        return covariances + _between(weights, means)
+
     def variances(self, covariances, n_components, n_features):
         return np.broadcast_to(np.diagonal(covariances), (n_components, n_features))
 
@@ -380,6 +387,9 @@ class Spherical(CovarianceStructure):
     def whiten(self, covariances):
         singular = ~(covariances > 0)
         return 1.0 / np.sqrt(np.where(singular, 1.0, covariances)), singular
+
+    def expected(self, weights, means, covariances):
+        return weights * covariances * means.shape[1]
 
     def variances(self, covariances, n_components, n_features):
         return np.broadcast_to(covariances[:, None], (n_components, n_features))

@@ -199,6 +199,25 @@ class GaussianMixtureModel:
             repairs=tuple(repairs),
         )
 
+    def stepwise(self, statistics: Statistics, rate: float) -> "GaussianMixtureModel":
+        """The M-step of a stream of which this model has seen all but a batch, the share `rate` of its memory.
+
+        What the model stands for are its own moments about its means, without `reg_covar`: N_k = w_k, no first ones,
+        w_k Sigma_k. A tied scatter is about the mean of the rows: those of model and batch join as groups do (Chan,
+        Golub and LeVeque 1983).
+        """
+        moments, structure, past = statistics.moments, self.structure, 1.0 - rate
+        share = rate / statistics.weight
+        everyone, unregularised = structure.mask(self.n_components, True), np.full(self.n_features, -self.reg_covar)
+        own = structure.expected(self.weights, self.means, structure.widen(self.covariances, everyone, unregularised))
+        counts = past * self.weights + share * moments.counts
+        second = past * own + share * moments.second
+        if structure.shared:
+            mean = (moments.counts @ self.means + moments.first.sum(axis=0)) / statistics.weight
+            second = second + past * rate * np.outer(mean - self.origin, mean - self.origin)
+        blended = Moments(counts, share * moments.first, second)
+        return self.detached().m_step(Statistics(statistics.log_likelihood, blended))
+
     def _unresolved(self, whiteners: np.ndarray, means: np.ndarray, centred: np.ndarray) -> np.ndarray:
         """Which covariances have nothing but rounding in some direction, mask of shape (K,) or (1,) if tied.
 
