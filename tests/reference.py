@@ -4,6 +4,8 @@ import numpy as np
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
+MASK = 2**64 - 1
+
 
 def matrices(structure, covariances, n_components, n_features):
     """Covariances of any structure as (K, D, D)."""
@@ -74,3 +76,30 @@ def em_step(structure, rows, sample_weight, weights, means, covariances):
     """The parameters after one iteration of EM."""
     joint = log_joint(rows, weights, means, matrices(structure, covariances, *means.shape))
     return m_step(structure, rows, responsibilities(joint) * sample_weight[:, None])
+
+
+# stochastic EM --------------------------------------------------------------------------------------------------------
+
+
+def split_mix(counter):
+    """SplitMix64 as published, of Python's integers."""
+    z = (counter + 1) * 0x9E3779B97F4A7C15 & MASK
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & MASK
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB & MASK
+    return z ^ (z >> 31)
+
+
+def uniform(rows, seed, iteration, bits=52):
+    """The number of [0, 1) that decides on each row of a data set in an iteration of stochastic EM, (n,)."""
+    key = split_mix(split_mix(seed) + iteration)
+    for number in (rows[0].astype(float) + 0.0).view(np.uint64):
+        key = split_mix(key + int(number))
+    hashes = np.array([split_mix(key + n & MASK) >> (64 - bits) for n in range(len(rows))], dtype=float)
+    return hashes / 2.0**bits
+
+
+def drawn(joint, lots):
+    """The first component at which the sum of the responsibilities exceeds the lot, as (n, K) of zeros and ones."""
+    reached = np.cumsum(responsibilities(joint), axis=1)
+    reached[:, -1] = 1.0
+    return np.eye(joint.shape[1])[(reached > lots[:, None]).argmax(axis=1)]

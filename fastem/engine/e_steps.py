@@ -31,6 +31,9 @@ class Classification:
     def m_step(self, statistics: Any) -> "Classification":
         return replace(self, model=self.model.m_step(statistics))
 
+    def stepwise(self, statistics: Any, rate: float) -> "Classification":
+        return replace(self, model=self.model.stepwise(statistics, rate))
+
     @property
     def bound_slack(self) -> float:
         return self.model.bound_slack
@@ -77,6 +80,9 @@ class Stochastic:
         following = replace(self, model=self.model.m_step(statistics), iteration=self.iteration + 1)
         merit = not self.model.repairs, statistics.lower_bound
         return replace(following, best=self.model, merit=merit) if merit > self.merit else following
+
+    def stepwise(self, statistics: Any, rate: float) -> "Stochastic":
+        return replace(self, model=self.model.stepwise(statistics, rate), iteration=self.iteration + 1)
 
     @property
     def repairs(self) -> tuple:

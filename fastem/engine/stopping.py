@@ -80,4 +80,4 @@ class Patience:
         self.waited = 0
 
 
-RULES: dict[str, Callable[[float], StoppingRule]] = {"gain": Gain, "gap": Gap}
+RULES: dict[str, Callable[[float], StoppingRule]] = {"gain": Gain, "gap": Gap, "patience": Patience}

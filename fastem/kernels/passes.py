@@ -74,9 +74,7 @@ def fused_lanes(rows, weights, parameters, capacity, auxiliary, first_tile, kind
                 )
             if kind == STOCHASTIC:
                 first_row = (first_tile + t) * capacity
-                assign_by_lot(
-                    n_panels, parameters.constants.size, tile.scores, tile.weights, tile.root, key, first_row
-                )
+                assign_by_lot(n_panels, parameters.constants.size, tile.scores, tile.weights, tile.root, key, first_row)
             add_compensated(total, tile.totals[0])
             total[2] += tile.totals[1]
             if kind != NO_MOMENTS:
