@@ -51,34 +51,31 @@ def fused_lanes(rows, weights, parameters, capacity, auxiliary, first_tile, kind
             count = min(capacity, rows.count - t * capacity)
             n_panels = load_tile(rows, t * capacity, count, weights, parameters.origin, tile)
             log_joint(parameters, n_panels, tile)
-            if kind == HARD:
-                assign_to_the_best(
-                    n_panels,
-                    parameters.constants.size,
-                    tile.scores,
-                    tile.top,
-                    tile.weights,
-                    tile.root,
-                    tile.totals,
-                )
-            else:
-                normalise(
-                    n_panels,
-                    parameters.constants.size,
-                    tile.scores,
-                    tile.top,
-                    tile.weights,
-                    tile.root,
-                    tile.log_density,
-                    tile.totals,
-                )
-            if kind == STOCHASTIC:
-                first_row = (first_tile + t) * capacity
-                assign_by_lot(n_panels, parameters.constants.size, tile.scores, tile.weights, tile.root, key, first_row)
+            respond(n_panels, parameters.constants.size, tile, kind, key, (first_tile + t) * capacity)
             add_compensated(total, tile.totals[0])
             total[2] += tile.totals[1]
             if kind != NO_MOMENTS:
                 accumulate(parameters, n_panels, tile, total[HEADER:])
+
+
+@jitted
+def respond(n_panels, n_components, tile, kind, key, first_row):
+    """Half log-joints into what `accumulate` makes responsibilities of, and the log-likelihood of the tile."""
+    if kind == HARD:
+        assign_to_the_best(n_panels, n_components, tile.scores, tile.top, tile.weights, tile.root, tile.totals)
+        return
+    normalise(
+        n_panels,
+        n_components,
+        tile.scores,
+        tile.top,
+        tile.weights,
+        tile.root,
+        tile.log_density,
+        tile.totals,
+    )
+    if kind == STOCHASTIC:
+        assign_by_lot(n_panels, n_components, tile.scores, tile.weights, tile.root, key, first_row)
 
 
 @jitted
