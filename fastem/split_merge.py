@@ -6,11 +6,13 @@ bound.
 """
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from fastem.engine import seeding
 from fastem.engine.em import Fit, run_em
+from fastem.families.covariances import Moments
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.partitions import model_of_partition
 from fastem.sources import Block
@@ -23,6 +25,7 @@ OVERLAP_ROWS = 2_000  # rows that tell which components overlap
 LOCAL_ITERATIONS = 4  # of k-means and EM, to split a component
 SUSPECTS = 8  # components, the least Gaussian ones, whose split is tried out
 SPLIT_ROWS = 1_000  # of a component, that tell whether it is two
+SAME_MISFIT = 0.25  # relative change of a misfit up to which the gain of a split is taken to be the same
 SMALLEST = 8  # rows a parameter of the mean that a component must have to be split
 
 
@@ -31,41 +34,74 @@ def split_and_merge(
     rows: np.ndarray,
     weights: np.ndarray,
     random_state: np.random.RandomState,
-    run: Callable[[GaussianMixtureModel], Fit[GaussianMixtureModel]],
+    run: Callable[[GaussianMixtureModel, float], Fit[GaussianMixtureModel]],
 ) -> Fit[GaussianMixtureModel]:
-    """Improve a fit of `rows` by moves of a component; `run` fits them from a new start as `fit` was."""
+    """Improve a fit of `rows` by moves of a component.
+
+    `run` fits them from a new start as `fit` was, or gives up if a bound is out of reach.
+    """
     failures = 0
-    moves = _moves(fit.model, rows, weights, random_state)
+    known: dict[int, _Known] = {}
+    moves = _moves(fit.model, rows, weights, random_state, known)
     for _ in range(MAX_TRIALS):
-        start = next(moves, None)
-        if start is None or failures == MAX_FAILURES:
+        move = next(moves, None)
+        if move is None or failures == MAX_FAILURES:
             break
-        trial = run(start)
+        trial = run(move.start, fit.lower_bounds[-1] + LEAST_GAIN)
         if trial.model.healthy and trial.lower_bounds[-1] > fit.lower_bounds[-1] + LEAST_GAIN:
             fit, failures = trial, 0
-            moves = _moves(fit.model, rows, weights, random_state)
+            for k in move.components:
+                known.pop(k, None)
+            moves = _moves(fit.model, rows, weights, random_state, known)
         else:
             failures += 1
     return fit
 
 
-def _moves(model, rows, weights, random_state) -> Iterator[GaussianMixtureModel]:
-    """Starts that differ by one move, the most promising first."""
+class _Known(NamedTuple):
+    """What is remembered of a component from move to move."""
+
+    misfit: float
+    gain: float  # of its split, in nats
+
+    def holds(self, misfit: float) -> bool:
+        return abs(misfit - self.misfit) <= SAME_MISFIT * self.misfit
+
+
+class _Move(NamedTuple):
+    start: GaussianMixtureModel
+    components: tuple[int, int, int]  # merged into, moved, split
+
+
+def _moves(model, rows, weights, random_state, known: dict[int, _Known]) -> Iterator[_Move]:
+    """Starts that differ by one move, the most promising first; a split of a component still `known` is not tried."""
     labels = np.empty(len(rows), dtype=np.int64)
     model.score(rows, labels=labels)
-    suspects = np.argsort(-_misfits(model, rows, labels), kind="stable")[:SUSPECTS]
-    splits = {k: _split(model, rows, weights, labels == k, random_state) for k in suspects}
+    misfits = _misfits(model, rows, labels)
+    suspects = [int(k) for k in np.argsort(-misfits, kind="stable")[:SUSPECTS]]
+    halves = {}
+
+    def split(k):
+        halves[k], gain = _split(model, rows, weights, labels == k, random_state)
+        known[k] = _Known(misfits[k], gain)
+
+    for k in suspects:
+        if k not in known or not known[k].holds(misfits[k]):
+            split(k)
     merges = _overlapping_pairs(model, rows[:OVERLAP_ROWS])
-    for k in sorted(suspects, key=lambda k: -splits[k][1]):
+    for k in sorted(suspects, key=lambda k: -known[k].gain):
         pair = next(((i, j) for i, j in merges if k not in (i, j)), None)
-        if pair is None or not np.isfinite(splits[k][1]):
+        if pair is None or not np.isfinite(known[k].gain):
             return
         merges.remove(pair)
+        if k not in halves:
+            split(k)
         moved = labels.copy()
         moved[labels == pair[1]] = pair[0]
-        moved[np.flatnonzero(labels == k)[splits[k][0] == 1]] = pair[1]
+        moved[np.flatnonzero(labels == k)[halves[k] == 1]] = pair[1]
         parts = moved, model.n_components, model.reg_covar
-        yield model_of_partition(model.structure, lambda: [Block(rows, weights)], *parts, shrink=True)
+        start = model_of_partition(model.structure, lambda: [Block(rows, weights)], *parts, shrink=True)
+        yield _Move(start, (*pair, k))
 
 
 def _misfits(model, rows, labels) -> np.ndarray:
@@ -96,17 +132,25 @@ def _split(model, rows, weights, mine, random_state) -> tuple[np.ndarray, float]
     standardised = centred / np.where(deviations > 0, deviations, 1.0)
     partition = seeding.kmeans(standardised, few[1], 2, random_state, LOCAL_ITERATIONS)
 
-    def start(partition, n_components):
-        parts = partition, n_components, model.reg_covar
-        return model_of_partition(model.structure, lambda: [Block(*few)], *parts, shrink=True)
-
-    one, two = start(np.zeros_like(partition), 1), start(partition, 2)
+    two = model_of_partition(model.structure, lambda: [Block(*few)], partition, 2, model.reg_covar, shrink=True)
     fit = run_em(two, ArraySource(*few), tol=0.0, max_iter=LOCAL_ITERATIONS)
-    log_det = -2 * np.log(one.structure.diagonals(one.whiteners, *one.means.shape)).sum()
-    of_one = -0.5 * (log_det + model.n_features * (np.log(2 * np.pi) + 1))  # the maximum: its covariance is the data's
     halves = np.empty(len(x), dtype=np.int64)
     fit.model.score(x, labels=halves)
-    return halves, (fit.lower_bounds[-1] - of_one) * w.sum()
+    return halves, (fit.lower_bounds[-1] - _best_of_one(model, *few)) * w.sum()
+
+
+def _best_of_one(model, x, w) -> float:
+    """The greatest mean log-density that one component can give to rows: that with their mean and covariance."""
+    structure, total, nothing = model.structure, w.sum(), np.zeros((1, model.n_features))
+    scatter = structure.scatter_about(x - w @ x / total, w)
+    moments = Moments(np.array([total]), nothing, scatter if structure.shared else np.array([scatter]))
+    raw = structure.estimate(moments, moments.counts, nothing, nothing)
+    regular = structure.widen(raw, structure.mask(1, True), np.full(model.n_features, model.reg_covar))
+    whitener, singular = structure.whiten(regular)
+    if singular.any():
+        return np.inf
+    log_det = -2 * np.log(structure.diagonals(whitener, 1, model.n_features)).sum()
+    return -0.5 * (log_det + model.n_features * (np.log(2 * np.pi) + 1))
 
 
 def _overlapping_pairs(model, rows) -> list[tuple[int, int]]:

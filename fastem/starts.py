@@ -19,6 +19,7 @@ from fastem.split_merge import split_and_merge
 SAMPLE_MEMORY = 2**24  # bytes that the sample may take
 LLOYD_ITERATIONS = 10
 SHORT_RUN = 15  # EM iterations that tell a good basin from a bad one
+FIRST_LOOK = 5  # of them, that tell a hopeless one
 SAME_BASIN = 1e-3  # nats per row between short runs into the same basin
 METHODS = ("kmeans", "k-means++", "random", "random_from_data")
 
@@ -147,7 +148,7 @@ class Starts:
             models.append(self._model_of_seeds(partitions[-1]))
             found_again = False
             while models:
-                fit = self._short_run(models.pop(0))
+                fit = self._short_run(models.pop(0), -np.inf if best is None else best.lower_bounds[-1] - SAME_BASIN)
                 found_again = best is not None and abs(fit.lower_bounds[-1] - best.lower_bounds[-1]) < SAME_BASIN
                 best = fit if best is None or _merit(fit) > _merit(best) else best
             if found_again:
@@ -158,8 +159,15 @@ class Starts:
             best = split_and_merge(best, *self._seeds, self.random_state, self._short_run)
         return best.model
 
-    def _short_run(self, model: GaussianMixtureModel) -> Fit[GaussianMixtureModel]:
-        return run_level(model, Block(*self._seeds), len(self._seeds[0]), SHORT_RUN)
+    def _short_run(self, model: GaussianMixtureModel, to_beat: float = -np.inf) -> Fit[GaussianMixtureModel]:
+        """A few EM iterations; fewer if `to_beat` is out of reach at the present gain, since gains only shrink."""
+        seeds, size = Block(*self._seeds), len(self._seeds[0])
+        look = run_level(model, seeds, size, FIRST_LOOK)
+        gain = look.lower_bounds[-1] - look.lower_bounds[-2] if len(look.lower_bounds) > 1 else np.inf
+        left = SHORT_RUN - look.n_iter
+        if look.converged or look.lower_bounds[-1] + left * gain < to_beat:
+            return look
+        return run_level(look.model, seeds, size, left, previous=look.lower_bounds[-1])
 
     def _partition(self) -> np.ndarray:
         """Labels or responsibilities of the seeds."""

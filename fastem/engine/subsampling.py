@@ -6,6 +6,8 @@ not be solved better than a small part of that.
 
 from typing import Protocol, TypeVar
 
+import numpy as np
+
 from fastem.engine.em import Model, run_em
 from fastem.sources import Block
 from fastem.sources.arrays import ArraySource
@@ -41,11 +43,12 @@ def level_sizes(first: int, last: int) -> list[int]:
     return sizes
 
 
-def run_level(model: M, sample: Block, size: int, max_iter: int = MAX_PASSES):
+def run_level(model: M, sample: Block, size: int, max_iter: int = MAX_PASSES, previous: float = -np.inf):
     """EM on the first `size` rows of a sample in random order, stopped well before its statistical error."""
     rows, weights = sample
     part = ArraySource(rows[:size], None if weights is None else weights[:size])
-    return run_em(model.detached(), part, tol=ERROR_SHARE * model.n_parameters / size, max_iter=max_iter)
+    tol = ERROR_SHARE * model.n_parameters / size
+    return run_em(model.detached(), part, tol=tol, max_iter=max_iter, previous=previous)
 
 
 def grow(model: M, sample: Block, first: int) -> M:
