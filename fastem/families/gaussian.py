@@ -39,6 +39,15 @@ class Statistics(NamedTuple):
         return self.log_likelihood / self.weight
 
 
+def check_that_rows_are_in_range(counts: np.ndarray, weight: float) -> None:
+    """Raise ValueError if more than rounding of the weight has found no component, given sums of responsibilities."""
+    if not counts.sum() > (1 - LOST) * weight:
+        raise ValueError(
+            "The densities of some rows underflow: they lie too far from every component. Rescale the features, "
+            "remove outliers, or choose another start."
+        )
+
+
 @dataclass(frozen=True)
 class GaussianMixtureModel:
     """The parameters theta of sum_k w_k N(x | mu_k, Sigma_k); immutable, an M-step returns a new one.
@@ -120,11 +129,7 @@ class GaussianMixtureModel:
         sums = source.total(partial(accumulated, self.kernel_parameters, assignment=assignment))
         log_likelihood = float(sums[0] + sums[1])
         moments, scatter = self.structure.moments(sums[passes.HEADER :], self.origin, self.means, self.scatter)
-        if not moments.counts.sum() > (1 - LOST) * sums[2]:
-            raise ValueError(
-                "The densities of some rows underflow: they lie too far from every component. Rescale the features, "
-                "remove outliers, or choose another start."
-            )
+        check_that_rows_are_in_range(moments.counts, sums[2])
         return Statistics(log_likelihood, moments, scatter)
 
     def log_likelihood(self, source: Source) -> tuple[float, float]:

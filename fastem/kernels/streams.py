@@ -8,7 +8,6 @@ import os
 import sys
 import threading
 from collections.abc import Iterable
-from types import ModuleType
 from typing import Any
 
 import numba
@@ -182,9 +181,9 @@ def accumulated(
     return Accumulation(parameters, assignment if with_moments else LIKELIHOOD).consume(blocks)
 
 
-def kernel_of(parameters: Any) -> ModuleType:
-    """The module that a family's parameters, and with them its kernels, are defined in."""
-    return sys.modules[type(parameters).__module__]
+def kernel_of(parameters: Any) -> Any:
+    """What knows the sizes of a family's arrays: its parameters say, or it is the module that they are defined in."""
+    return getattr(parameters, "kernel", None) or sys.modules[type(parameters).__module__]
 
 
 def score_block(
