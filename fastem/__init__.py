@@ -10,13 +10,18 @@ if TYPE_CHECKING:
     from fastem.gaussian_mixture import GaussianMixture
     from fastem.kmeans import KMeans
     from fastem.persistence import load, save
+    from fastem.student_t_mixture import StudentTMixture
 
 __version__ = "0.1.0"
 
-__all__ = ["GaussianMixture", "KMeans", "__version__", "load", "save"]
+__all__ = ["GaussianMixture", "KMeans", "StudentTMixture", "__version__", "load", "save"]
 
 # The estimators and the modules they live in; also the only classes that a model file may name.
-ESTIMATORS = {"GaussianMixture": "fastem.gaussian_mixture", "KMeans": "fastem.kmeans"}
+ESTIMATORS = {
+    "GaussianMixture": "fastem.gaussian_mixture",
+    "KMeans": "fastem.kmeans",
+    "StudentTMixture": "fastem.student_t_mixture",
+}
 
 _MODULES = {**ESTIMATORS, "load": "fastem.persistence", "save": "fastem.persistence"}
 

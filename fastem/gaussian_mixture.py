@@ -231,12 +231,16 @@ class GaussianMixture(BaseMixture):
         self.precisions_ = model.structure.precisions(model.whiteners)
 
     def _warnings_of(self, model: GaussianMixtureModel) -> list[str]:
-        supported = np.flatnonzero(model.supported_by_regularisation()).tolist()
-        if not supported:
-            return []
-        who = "The tied covariance has" if model.structure.shared else f"Components {supported} have"
-        return [
-            f"{who} no variance of its own in some direction (equal rows, a constant feature, or a scale far below "
-            f"reg_covar={self.reg_covar:g}): there the variance is reg_covar. Use fewer components, or another "
-            "reg_covar."
-        ]
+        return warnings_of_support(model)
+
+
+def warnings_of_support(model: GaussianMixtureModel) -> list[str]:
+    """A message if covariances stand on `reg_covar` alone."""
+    supported = np.flatnonzero(model.supported_by_regularisation()).tolist()
+    if not supported:
+        return []
+    who = "The tied covariance has" if model.structure.shared else f"Components {supported} have"
+    return [
+        f"{who} no variance of its own in some direction (equal rows, a constant feature, or a scale far below "
+        f"reg_covar={model.reg_covar:g}): there the variance is reg_covar. Use fewer components, or another reg_covar."
+    ]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.extending import overload
 
-from fastem.kernels import blocks, elementary, passes
+from fastem.kernels import blocks, elementary, full, passes
 from fastem.kernels.simd import PANEL_VECTORS, WIDTH, vectorised
 
 
@@ -30,13 +30,16 @@ class StudentParameters(NamedTuple):
     def of(cls, gaussian, degrees_of_freedom, tails):
         """From a Gaussian mixture, nu_k (K,), and the log of what t has at the mean for what the Gaussian has (K,)."""
         n_features = gaussian.origin.size
+        constants = gaussian.constants
+        # A row far away has hardly a precision, and yet a share in the scatter: only responsibilities are negligible.
+        everything = {"negligible": 0.0} if isinstance(gaussian, full.FullParameters) else {}
         return cls(
             gaussian.origin,
-            gaussian.constants + 0.5 * tails,
+            constants + 0.5 * tails,
             -4.0 / degrees_of_freedom,
             -0.25 * (degrees_of_freedom + n_features),
             (degrees_of_freedom + n_features) / degrees_of_freedom,
-            gaussian._replace(constants=np.zeros_like(gaussian.constants)),
+            gaussian._replace(constants=np.zeros_like(constants), **everything),
         )
 
     @property
@@ -120,7 +123,9 @@ def _latent_sums(v, scores, n_panels, n_components, root, latent, logs, counts, 
                     share = v.multiply(s, s)
                     totals[r] = v.add(totals[r], share)
                     totals[count + r] = v.fma(share, v.load(logs, at), totals[count + r])
-                    v.store(v.multiply(exponential, v.sqrt(v.load(latent, at))), scores, at)
+                    scaled = v.multiply(exponential, v.sqrt(v.load(latent, at)))
+                    present = b.fcmp_ordered(">", exponential, v.constant(full.NEGLIGIBLE))
+                    v.store(b.select(present, scaled, v.constant(0.0)), scores, at)
             return totals
 
         totals = v.loop(n_panels, [v.constant(0.0)] * (2 * count), panel)
