@@ -10,11 +10,24 @@ if TYPE_CHECKING:
     from fastem.gaussian_mixture import GaussianMixture
     from fastem.kmeans import KMeans
     from fastem.persistence import load, save
+    from fastem.sources.array_files import ArrayFile
+    from fastem.sources.chunks import Chunks
+    from fastem.sources.tables import Table
     from fastem.student_t_mixture import StudentTMixture
 
 __version__ = "0.1.0"
 
-__all__ = ["GaussianMixture", "KMeans", "StudentTMixture", "__version__", "load", "save"]
+__all__ = [
+    "ArrayFile",
+    "Chunks",
+    "GaussianMixture",
+    "KMeans",
+    "StudentTMixture",
+    "Table",
+    "__version__",
+    "load",
+    "save",
+]
 
 # The estimators and the modules they live in; also the only classes that a model file may name.
 ESTIMATORS = {
@@ -23,7 +36,14 @@ ESTIMATORS = {
     "StudentTMixture": "fastem.student_t_mixture",
 }
 
-_MODULES = {**ESTIMATORS, "load": "fastem.persistence", "save": "fastem.persistence"}
+_MODULES = {
+    **ESTIMATORS,
+    "ArrayFile": "fastem.sources.array_files",
+    "Chunks": "fastem.sources.chunks",
+    "Table": "fastem.sources.tables",
+    "load": "fastem.persistence",
+    "save": "fastem.persistence",
+}
 
 
 def __getattr__(name: str) -> Any:
