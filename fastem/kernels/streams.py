@@ -148,7 +148,7 @@ class Accumulation:
 
     def _pass(self, rows: np.ndarray, weights: np.ndarray | None) -> None:
         check_width(rows, self.n_features)
-        if not self.n_tiles:
+        if len(rows) and not self.n_tiles:
             self.assignment = self.assignment.of_part(rows[0])
         n_tiles = -(-len(rows) // self.capacity)
         lanes = min(lane_count(self.size), self.n_tiles + n_tiles)

@@ -15,6 +15,7 @@ from fastem.families.covariances import STRUCTURES as STRUCTURE_OF
 from fastem.families.covariances import Moments
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.families.student_t import GREATEST, LEAST, Statistics, StudentTMixtureModel, log_peak_ratio, solved
+from fastem.kernels import streams
 from fastem.kernels.streams import Accumulation
 from fastem.sources import as_source
 
@@ -140,6 +141,20 @@ def test_blocks_change_no_bit(structure):
     for size in (1, 100, 256):
         cut = [(problem.rows[i : i + size], problem.sample_weight[i : i + size]) for i in range(0, 700, size)]
         assert_array_equal(Accumulation(parameters).consume(cut), expected)
+
+
+@pytest.mark.parametrize("structure", ["full", "spherical"])
+def test_threads_change_no_bit(structure, monkeypatch):
+    problem = case(structure, 1500, 3, 4)
+    parameters = model_of(problem).kernel_parameters
+    results = []
+    for work in (0, 2**62):
+        monkeypatch.setattr(streams, "PARALLEL_WORK", work)
+        density = np.empty(1500)
+        streams.score_block(parameters, problem.rows, log_density=density)
+        results.append((Accumulation(parameters).consume([(problem.rows, problem.sample_weight)]), density))
+    for threaded, serial in zip(*results, strict=True):
+        assert_array_equal(threaded, serial)
 
 
 @pytest.mark.parametrize("structure", ["full", "tied"])
