@@ -80,7 +80,7 @@ class _Pages:
         self.map: Any = getattr(array, "_mmap", None)
         # Pages of a private map hold what the user has written: they must not be given back.
         self.active = isinstance(self.map, mmap.mmap) and hasattr(self.map, "madvise") and array.mode in ("r", "r+")
-        if self.active:
+        if self.active and self.map is not None:
             self.start = np.frombuffer(self.map, dtype=np.uint8).ctypes.data
 
     def advise(self, advice: str, first: int, last: int) -> None:
