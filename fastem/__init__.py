@@ -13,13 +13,28 @@ if TYPE_CHECKING:
     from fastem.sources.array_files import ArrayFile
     from fastem.sources.chunks import Chunks
     from fastem.sources.tables import Table
+    from fastem.student_t_mixture import StudentTMixture
 
 __version__ = "0.1.0"
 
-__all__ = ["ArrayFile", "Chunks", "GaussianMixture", "KMeans", "Table", "__version__", "load", "save"]
+__all__ = [
+    "ArrayFile",
+    "Chunks",
+    "GaussianMixture",
+    "KMeans",
+    "StudentTMixture",
+    "Table",
+    "__version__",
+    "load",
+    "save",
+]
 
 # The estimators and the modules they live in; also the only classes that a model file may name.
-ESTIMATORS = {"GaussianMixture": "fastem.gaussian_mixture", "KMeans": "fastem.kmeans"}
+ESTIMATORS = {
+    "GaussianMixture": "fastem.gaussian_mixture",
+    "KMeans": "fastem.kmeans",
+    "StudentTMixture": "fastem.student_t_mixture",
+}
 
 _MODULES = {
     **ESTIMATORS,

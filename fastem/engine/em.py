@@ -125,8 +125,9 @@ def run_em(
         See `fastem.engine.stopping`; in units of the bound, nats per unit weight.
     max_iter : int
         Greatest number of iterations; each is one pass over the source.
-    stopping : {'gain', 'gap'}
-        Whether `tol` bounds the gain of a step or the estimated distance to the optimum.
+    stopping : {'gain', 'gap', 'patience'}
+        Whether `tol` bounds the gain of a step, the estimated distance to the optimum, or the rise of the greatest
+        bound of a random chain in some steps.
     acceleration : {'squarem', 'auto'} or None
         See `fastem.engine.acceleration`; it begins once plain EM has settled in a basin.
     after_iteration : callable

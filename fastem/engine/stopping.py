@@ -8,6 +8,7 @@ import numpy as np
 
 MEMORY = 3  # ratios of successive gains that the rate of convergence is the median of
 SLOWEST = 0.9999
+PATIENCE = 20  # steps of a random chain
 
 
 class StoppingRule(Protocol):
@@ -60,4 +61,24 @@ class Gap:
         self.gains.clear()
 
 
-RULES: dict[str, Callable[[float], StoppingRule]] = {"gain": Gain, "gap": Gap}
+class Patience:
+    """Stop when the greatest bound of a chain has not risen by more than `tol` for PATIENCE steps."""
+
+    def __init__(self, tol: float):
+        self.tol = tol
+        self.current = self.best = 0.0  # bounds about the first one
+        self.waited = 0
+
+    def __call__(self, change: float) -> bool:
+        if np.isfinite(change):
+            self.current += change
+        rise = self.current - self.best
+        self.waited = 0 if rise > self.tol else self.waited + 1
+        self.best = max(self.best, self.current) if rise > self.tol else self.best
+        return self.waited >= PATIENCE
+
+    def restart(self) -> None:
+        self.waited = 0
+
+
+RULES: dict[str, Callable[[float], StoppingRule]] = {"gain": Gain, "gap": Gap, "patience": Patience}

@@ -8,13 +8,13 @@ import os
 import sys
 import threading
 from collections.abc import Iterable
-from types import ModuleType
 from typing import Any
 
 import numba
 import numpy as np
 
 from fastem.kernels import passes
+from fastem.kernels.assignments import LIKELIHOOD, SOFT, Assignment
 from fastem.kernels.simd import PANEL
 from fastem.kernels.tiles import Rows
 
@@ -93,13 +93,13 @@ class Accumulation:
     ----------
     parameters : NamedTuple
         A family's parameters, whose type selects the kernel.
-    with_moments : bool
-        False for the log-likelihood alone.
+    assignment : Assignment
+        What becomes of the responsibilities; LIKELIHOOD takes the log-likelihood alone.
     """
 
-    def __init__(self, parameters: Any, *, with_moments: bool = True):
+    def __init__(self, parameters: Any, assignment: Assignment = SOFT):
         kernel = kernel_of(parameters)
-        self.parameters, self.with_moments = parameters, with_moments
+        self.parameters, self.assignment = parameters, assignment
         self.n_components, self.n_features = parameters.constants.size, parameters.origin.size
         self.capacity = tile_rows(self.n_components, self.n_features)
         self.auxiliary = kernel.auxiliary_size(self.capacity, self.n_components, self.n_features)
@@ -148,6 +148,8 @@ class Accumulation:
 
     def _pass(self, rows: np.ndarray, weights: np.ndarray | None) -> None:
         check_width(rows, self.n_features)
+        if len(rows) and not self.n_tiles:
+            self.assignment = self.assignment.of_part(rows[0])
         n_tiles = -(-len(rows) // self.capacity)
         lanes = min(lane_count(self.size), self.n_tiles + n_tiles)
         if lanes > len(self.lanes):  # lanes without a tile yet would add zeros only
@@ -161,21 +163,30 @@ class Accumulation:
 
     def _run(self, rows: Rows, weights: np.ndarray, parallel: bool) -> None:
         """The compiled pass over rows that begin with tile `self.n_tiles`, added to `self.lanes`."""
-        block = rows, weights, self.parameters, self.capacity, self.auxiliary, self.n_tiles, self.with_moments
+        block = rows, weights, self.parameters, self.capacity, self.auxiliary, self.n_tiles, *self.assignment
         if parallel:
             passes.fused_pass(*block, self.lanes)
         else:
             passes.fused_lanes(*block, 0, len(self.lanes), self.lanes)
 
 
-def accumulated(parameters: Any, blocks: Iterable[tuple[np.ndarray, np.ndarray | None]], *, with_moments: bool = True):
-    """The statistics of a pass over `blocks`, (HEADER + size,); those of parts of the rows add up."""
-    return Accumulation(parameters, with_moments=with_moments).consume(blocks)
+def accumulated(
+    parameters: Any,
+    blocks: Iterable[tuple[np.ndarray, np.ndarray | None]],
+    *,
+    assignment: Assignment = SOFT,
+    with_moments: bool = True,
+) -> np.ndarray:
+    """The statistics of a pass over `blocks`, (HEADER + size,); those of parts of the rows add up.
+
+    Without moments only the log-likelihood and the sum of the weights are taken.
+    """
+    return Accumulation(parameters, assignment if with_moments else LIKELIHOOD).consume(blocks)
 
 
-def kernel_of(parameters: Any) -> ModuleType:
-    """The module that a family's parameters, and with them its kernels, are defined in."""
-    return sys.modules[type(parameters).__module__]
+def kernel_of(parameters: Any) -> Any:
+    """What knows the sizes of a family's arrays: its parameters say, or it is the module that they are defined in."""
+    return getattr(parameters, "kernel", None) or sys.modules[type(parameters).__module__]
 
 
 def score_block(
