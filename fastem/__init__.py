@@ -7,18 +7,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastem.bounds import free_energy, kl_gap, lower_bound
+    from fastem.em import EM
     from fastem.gaussian_mixture import GaussianMixture
     from fastem.kmeans import KMeans
     from fastem.persistence import load, save
 
 __version__ = "0.1.0"
 
-__all__ = ["GaussianMixture", "KMeans", "__version__", "load", "save"]
+__all__ = [
+    "EM",
+    "GaussianMixture",
+    "KMeans",
+    "__version__",
+    "free_energy",
+    "kl_gap",
+    "load",
+    "lower_bound",
+    "save",
+]
 
 # The estimators and the modules they live in; also the only classes that a model file may name.
 ESTIMATORS = {"GaussianMixture": "fastem.gaussian_mixture", "KMeans": "fastem.kmeans"}
 
-_MODULES = {**ESTIMATORS, "load": "fastem.persistence", "save": "fastem.persistence"}
+_MODULES = {
+    **ESTIMATORS,
+    "EM": "fastem.em",
+    "free_energy": "fastem.bounds",
+    "kl_gap": "fastem.bounds",
+    "load": "fastem.persistence",
+    "lower_bound": "fastem.bounds",
+    "save": "fastem.persistence",
+}
 
 
 def __getattr__(name: str) -> Any:
