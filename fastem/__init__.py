@@ -12,13 +12,19 @@ if TYPE_CHECKING:
     from fastem.gaussian_mixture import GaussianMixture
     from fastem.kmeans import KMeans
     from fastem.persistence import load, save
+    from fastem.sources.array_files import ArrayFile
+    from fastem.sources.chunks import Chunks
+    from fastem.sources.tables import Table
 
 __version__ = "0.1.0"
 
 __all__ = [
     "EM",
+    "ArrayFile",
+    "Chunks",
     "GaussianMixture",
     "KMeans",
+    "Table",
     "__version__",
     "free_energy",
     "kl_gap",
@@ -32,7 +38,10 @@ ESTIMATORS = {"GaussianMixture": "fastem.gaussian_mixture", "KMeans": "fastem.km
 
 _MODULES = {
     **ESTIMATORS,
+    "ArrayFile": "fastem.sources.array_files",
+    "Chunks": "fastem.sources.chunks",
     "EM": "fastem.em",
+    "Table": "fastem.sources.tables",
     "free_energy": "fastem.bounds",
     "kl_gap": "fastem.bounds",
     "load": "fastem.persistence",

@@ -77,7 +77,7 @@ class EM(BaseEstimator):
     converged_ : bool
     n_iter_ : int
     n_passes_ : int
-        How often all rows were read.
+        How often all rows were read, the survey of a stream included.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         If the data have string column names.
@@ -140,7 +140,7 @@ class EM(BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Or whatever else the mixtures take.
+            Or files, chunks, tables and whatever else the mixtures take.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative; the `weights` of the blocks.
@@ -166,13 +166,12 @@ class EM(BaseEstimator):
         self._check_model()
         source = validated_source(self, X, sample_weight, reset=True)
         start = UserModel(self.model, layout_of(self.model, source))
-        passes = source.n_passes
         fit = self._run(start, source)
         self.model_ = fit.model.model
         self.lower_bounds_ = fit.lower_bounds
         self.lower_bound_ = fit.lower_bounds[-1] if fit.lower_bounds else -np.inf
         self.converged_, self.n_iter_ = fit.converged, fit.n_iter
-        self.n_passes_ = source.n_passes - passes
+        self.n_passes_ = source.n_passes
         return self
 
     def _check_model(self) -> None:

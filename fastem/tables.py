@@ -1,14 +1,13 @@
 """Tables of numbers on disk: .csv and .npy files become rows, column names and weights."""
 
-import csv
-import math
 import os
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, TextIO
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastem.sources import csv_files
 
 Names = tuple[str, ...] | None
 
@@ -68,95 +67,12 @@ def read_table(path: str | os.PathLike[str], weights: str | None = None) -> Tabl
 # CSV ------------------------------------------------------------------------------------------------------------------
 
 
-class _Head(NamedTuple):
-    names: Names
-    width: int  # cells in the first line that is not blank
-    n_lines: int  # lines before the first row
-
-
 def _read_csv(path: Path) -> tuple[Names, NDArray[np.float64]]:
-    try:
-        head = _read_head(path)
-        values = _load_csv(path, head)
-    except (csv.Error, UnicodeDecodeError):
-        raise ValueError(f"{path}: not a text file in UTF-8") from None
-    if values.shape[1] != head.width or _first_not_finite(values) is not None:
-        _raise_first_defect(path, head)
-    return head.names, values
-
-
-def _open(path: Path) -> TextIO:
-    return open(path, newline="", encoding="utf-8-sig")
-
-
-def _read_head(path: Path) -> _Head:
-    """Look at the first line: it names the columns if none of its cells is a number."""
-    with _open(path) as file:
-        reader = csv.reader(file)
-        lines = (cells for cells in reader if cells)
-        first = next(lines, None)
-        if first is None:
-            raise ValueError(f"{path}: the file is empty")
-        if any(_is_number(cell) for cell in first):
-            return _Head(None, len(first), 0)
-        n_lines = reader.line_num
-        if next(lines, None) is None:
-            raise ValueError(f"{path}: no rows after the column names")
-    return _Head(_checked_names(path, first), len(first), n_lines)
-
-
-def _checked_names(path: Path, cells: list[str]) -> tuple[str, ...]:
-    names = tuple(cell.strip() for cell in cells)
-    for c, name in enumerate(names):
-        if not name:
-            # What pandas and R write for a row index, which must not become a feature unseen.
-            raise ValueError(f"{path}: column {c + 1} has no name; write the file without a row index")
-        if name in names[:c]:
-            raise ValueError(f"{path}: two columns are called {name!r}")
-    return names
-
-
-def _load_csv(path: Path, head: _Head) -> NDArray[np.float64]:
-    try:
-        return np.loadtxt(
-            path, delimiter=",", quotechar='"', comments=None, skiprows=head.n_lines, ndmin=2, encoding="utf-8-sig"
-        )
-    except UnicodeDecodeError:
-        raise
-    except ValueError as error:
-        _raise_first_defect(path, head, str(error))
-
-
-def _raise_first_defect(path: Path, head: _Head, otherwise: str = "not a table of numbers") -> NoReturn:
-    """Read the file once more, slowly, for the line and the column that the fast reader cannot name."""
-    with _open(path) as file:
-        reader = csv.reader(islice(file, head.n_lines, None))
-        for cells in filter(None, reader):
-            defect = _defect(cells, head)
-            if defect:
-                raise ValueError(f"{path}: line {head.n_lines + reader.line_num}{defect}")
-    raise ValueError(f"{path}: {otherwise}")
-
-
-def _defect(cells: list[str], head: _Head) -> str | None:
-    if len(cells) != head.width:
-        return f" has {len(cells)} columns instead of {head.width}"
-    for c, cell in enumerate(cells):
-        if not cell.strip():
-            return f", {_place(head.names, c)}: the cell is empty"
-        if not _is_number(cell):
-            return f", {_place(head.names, c)}: {cell!r} is not a number"
-        if not math.isfinite(float(cell)):
-            return f", {_place(head.names, c)}: {cell.strip()} is not finite"
-    return None
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    head = csv_files.read_head(path)
+    rows = list(csv_files.read_rows(path, head, range(head.width), ROWS_AT_A_TIME))
+    if not rows:
+        raise ValueError(f"{path}: no rows")
+    return head.names, np.concatenate(rows)
 
 
 # NPY ------------------------------------------------------------------------------------------------------------------
@@ -221,7 +137,3 @@ def _checked_weights(path: Path, column: NDArray[Any]) -> NDArray[np.float64]:
     if not weights.any():
         raise ValueError(f"{path}: all weights are zero")
     return weights
-
-
-def _place(names: Names, column: int) -> str:
-    return f"column {column + 1}" if names is None else f"column {names[column]!r}"

@@ -167,8 +167,7 @@ def layout_of(model: Model[Any], source: Source) -> Layout:
     ValueError
         If the rows have weights and the model does not heed them.
     """
-    rows, weights = next(block for block in source.blocks() if len(block.rows))
-    row = np.array(rows[:1], dtype=np.float64, order="C")
+    row, weights = source.sample(1)
     if weights is None:
         return Layout.of(model.e_step(Block(row, np.ones(1))))
     layout = Layout.of(model.e_step(Block(row, np.zeros(1))))

@@ -128,20 +128,23 @@ class Accumulation:
         return total
 
     def _add(self, rows: np.ndarray, weights: np.ndarray | None) -> None:
-        if weights is None:
-            weights = np.ones(len(rows))
+        begin = 0
         if len(self.rest):
-            missing = self.capacity - len(self.rest)
-            self.rest = np.concatenate([self.rest, rows[:missing]])
-            self.rest_weights = np.concatenate([self.rest_weights, weights[:missing]])
-            rows, weights = rows[missing:], weights[missing:]
+            begin = min(self.capacity - len(self.rest), len(rows))
+            self._keep(rows[:begin], None if weights is None else weights[:begin])
             if len(self.rest) < self.capacity:
                 return
             self._pass(self.rest, self.rest_weights)
-        whole = len(rows) // self.capacity * self.capacity
-        if whole:
-            self._pass(rows[:whole], weights[:whole])
-        self.rest, self.rest_weights = np.array(rows[whole:], dtype=np.float64), weights[whole:].copy()
+            self.rest, self.rest_weights = self.rest[:0], self.rest_weights[:0]
+        end = begin + (len(rows) - begin) // self.capacity * self.capacity
+        if end > begin:
+            self._pass(rows[begin:end], None if weights is None else weights[begin:end])
+        self._keep(rows[end:], None if weights is None else weights[end:])
+
+    def _keep(self, rows: np.ndarray, weights: np.ndarray | None) -> None:
+        """Rows for the next tile, copied: a source may use the memory of its blocks again."""
+        self.rest = np.concatenate([self.rest, rows.astype(np.float64, copy=False)])
+        self.rest_weights = np.concatenate([self.rest_weights, np.ones(len(rows)) if weights is None else weights])
 
     def _pass(self, rows: np.ndarray, weights: np.ndarray | None) -> None:
         check_width(rows, self.n_features)

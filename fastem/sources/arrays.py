@@ -1,10 +1,11 @@
-"""Arrays in memory and memory maps, read where they lie."""
+"""Arrays in memory, read where they lie."""
 
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
-from sklearn.utils.random import sample_without_replacement
 
+from fastem.sources.fingerprint import Fingerprint
+from fastem.sources.sampling import sampled_numbers
 from fastem.sources.source import Block
 
 CONVERTED_ROWS = 65_536  # rows at a time where the numbers must be converted: integers, foreign byte orders
@@ -29,7 +30,7 @@ class ArraySource:
 
     def blocks(self) -> Iterator[Block]:
         self.n_passes += 1
-        if self._readable_in_place():
+        if readable_in_place(self.array):
             yield Block(self.array, self.sample_weight)
             return
         for first in range(0, self.n_rows, CONVERTED_ROWS):
@@ -37,23 +38,23 @@ class ArraySource:
             weights = None if self.sample_weight is None else self.sample_weight[part]
             yield Block(self.array[part].astype(np.float64), weights)
 
-    def _readable_in_place(self) -> bool:
-        dtype = self.array.dtype
-        return dtype in (np.float64, np.float32) and dtype.isnative and self.array.flags.aligned
-
     def total(self, add_up: Callable[[Iterable[Block]], np.ndarray]) -> np.ndarray:
         return add_up(self.blocks())
 
     def sample(self, size: int) -> Block:
-        random_state = np.random.RandomState(self.seed)
-        candidates = None if self.sample_weight is None else np.flatnonzero(self.sample_weight)
-        n_candidates = self.n_rows if candidates is None else candidates.size
-        if size < n_candidates:
-            chosen = np.sort(sample_without_replacement(n_candidates, size, random_state=random_state))
-        else:
-            chosen = np.arange(n_candidates)
-        if candidates is not None:
-            chosen = candidates[chosen]
-        chosen = random_state.permutation(chosen)
-        rows = np.ascontiguousarray(self.array[chosen], dtype=np.float64)
-        return Block(rows, None if self.sample_weight is None else self.sample_weight[chosen])
+        return self._taken(sampled_numbers(self.n_rows, self.sample_weight, size, self.seed))
+
+    def fingerprint(self) -> str:
+        numbers = sampled_numbers(self.n_rows, self.sample_weight, Fingerprint.SIZE, Fingerprint.SEED)
+        return Fingerprint.of(self.n_rows, self.n_candidates, self._taken(numbers))
+
+    def _taken(self, numbers: np.ndarray) -> Block:
+        order = np.argsort(numbers)  # memory is faster in its own order
+        rows = np.empty((len(numbers), self.n_features))
+        rows[order] = self.array[numbers[order]]
+        return Block(rows, None if self.sample_weight is None else self.sample_weight[numbers])
+
+
+def readable_in_place(array: np.ndarray) -> bool:
+    """Whether kernels read the numbers of the array as they are."""
+    return array.dtype in (np.float64, np.float32) and array.dtype.isnative and array.flags.aligned

@@ -1,7 +1,7 @@
-"""What a pass needs to know of the data, and the one dispatcher that finds the right class for it."""
+"""What a pass needs to know of the data."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -55,9 +55,6 @@ class Source(Protocol):
         """
         ...
 
-
-def as_source(data: Any, sample_weight: np.ndarray | None = None, seed: int = 0) -> Source:
-    """The source that reads `data`, whose sample is drawn with `seed`: so far a two-dimensional array of any layout."""
-    from fastem.sources.arrays import ArraySource
-
-    return ArraySource(data, sample_weight, seed)
+    def fingerprint(self) -> str:
+        """A digest that differs between different data, however they are stored."""
+        ...

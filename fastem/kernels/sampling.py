@@ -1,0 +1,39 @@
+"""Random samples of rows by hashing their numbers.
+
+A row's key is a hash of the seed and of its number; a sample is made of the rows with the smallest keys. It depends
+neither on the order nor on the pieces in which rows are met, and the beginning of a sample is a sample.
+"""
+
+import numpy as np
+
+from fastem.kernels.compilation import jitted
+
+# Steele, Lea and Flood 2014: the increment and the finaliser of SplitMix64.
+INCREMENT, FIRST, SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+LARGEST_KEY = np.uint64(2**64 - 1)
+
+
+@jitted
+def mixed(value):
+    """64 bits into 64 bits, each of which depends on all."""
+    value = (value ^ (value >> np.uint64(30))) * FIRST
+    value = (value ^ (value >> np.uint64(27))) * SECOND
+    return value ^ (value >> np.uint64(31))
+
+
+@jitted
+def select(seed, first, weights, count, threshold, numbers, keys):
+    """Numbers and keys of the rows first, ..., first + count - 1 of positive weight whose key is below `threshold`.
+
+    `weights` is (count,) or empty for ones. Returns how many there are, more than fit into `numbers` perhaps.
+    """
+    origin = mixed(np.uint64(seed) + INCREMENT)
+    found = 0
+    for i in range(count):
+        key = mixed(origin + np.uint64(first + i + 1) * INCREMENT)
+        if key < threshold and (weights.size == 0 or weights[i] > 0):
+            if found < numbers.size:
+                numbers[found] = first + i
+                keys[found] = key
+            found += 1
+    return found

@@ -1,0 +1,55 @@
+"""What a kind of data must be able to do to become a source."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Piece(NamedTuple):
+    """Rows as a reader finds them.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n, n_features)
+        Of any real dtype.
+    weights : ndarray of shape (n,) or None
+    where : str
+        The file, or whatever else the user would look for them in.
+    first : int
+        The number of the first row in there.
+    """
+
+    rows: np.ndarray
+    weights: np.ndarray | None
+    where: str
+    first: int
+
+
+class Reader(ABC):
+    """One kind of data, read from the beginning whenever it is asked.
+
+    Attributes
+    ----------
+    name : str
+        For messages.
+    n_features : int
+    names : tuple of str or None
+        Of the columns.
+    mapped : bool
+        Whether the operating system reads ahead already.
+    """
+
+    name: str
+    n_features: int
+    names: tuple[str, ...] | None = None
+    mapped: bool = False
+
+    @abstractmethod
+    def pieces(self, n_rows: int) -> Iterator[Piece]:
+        """All rows in order, about `n_rows` at a time."""
+
+    def stamp(self) -> Any:
+        """Something that changes when the data do, without reading them."""
+        return None
