@@ -141,8 +141,9 @@ Logarithms = Callable[[Array], tuple[Array, Array]]  # ln p(x_n, k) and ln p(k |
 
 
 def _opened(model: Any, X: Any, sample_weight: Any) -> tuple[Source, Logarithms]:
-    if isinstance(model, BaseMixture):
+    if isinstance(model, BaseMixture | EM):
         check_is_fitted(model)
+    if isinstance(model, BaseMixture):
         return model._source(X, sample_weight), partial(_of_mixture, model._model())
     em = model if isinstance(model, EM) else EM(model)
     theta = em.model_ if model is em else em.model
