@@ -72,7 +72,7 @@ def kl_gap(model: Any, X: Any, responsibilities: Any, sample_weight: Any = None)
     Returns
     -------
     kl_gap : float
-        Infinite if q gives probability to what is impossible.
+        Infinite if q gives probability to what is impossible; NaN if a row is, so that it has no posterior.
     """
     return _expectations(model, X, responsibilities, sample_weight).kl_gap
 
@@ -109,7 +109,7 @@ def _expectations(model: Any, X: Any, responsibilities: Any, sample_weight: Any)
     for block in blocks_of(source.blocks()):
         weights, rows = block.weights, slice(first, first + len(block.rows))
         log_joint, log_posterior = logarithms(block.rows)
-        part = np.exp(log_posterior) if q is None else q[rows]
+        part = _exponential(log_posterior) if q is None else q[rows]
         if part.shape != log_joint.shape:
             raise ValueError(
                 f"responsibilities has {part.shape[1]} columns, but the model {log_joint.shape[1]} components."
@@ -126,6 +126,11 @@ def _divergences(q: Array, log_p: Array) -> Array:
     possible = q > 0
     terms = np.log(np.where(possible, q, 1.0)) - np.where(possible, log_p, 0.0)
     return (q * terms).sum(axis=1)
+
+
+def _exponential(log_posterior: Array) -> Array:
+    """The posterior; where there is none, an even distribution: the bound is minus infinity for any."""
+    return np.where(np.isnan(log_posterior), 1.0 / log_posterior.shape[1], np.exp(log_posterior))
 
 
 def _checked(responsibilities: Any, n_rows: int) -> Array:
@@ -156,16 +161,20 @@ def _of_mixture(model: Any, rows: Array) -> tuple[Array, Array]:
     model.score(rows, log_density=log_density, responsibilities=posterior)
     with np.errstate(divide="ignore"):
         log_posterior, log_weights = np.log(posterior), np.log(model.weights)
-    lost = posterior < UNDERFLOW
+    impossible = log_density == -np.inf
+    log_posterior[impossible] = np.nan
+    lost = (posterior < UNDERFLOW) & ~impossible[:, None]
     for k in np.flatnonzero(lost.any(axis=0) & (model.weights > 0)):
         mine = lost[:, k]
         alone = replace(model, weights=np.eye(model.n_components)[k])
         conditional = np.empty(mine.sum())
         alone.score(rows[mine], log_density=conditional)
         log_posterior[mine, k] = log_weights[k] + conditional - log_density[mine]
-    return log_density[:, None] + log_posterior, log_posterior
+    log_joint = np.where(impossible[:, None], -np.inf, log_density[:, None] + log_posterior)
+    return log_joint, log_posterior
 
 
 def _of_user_model(model: Any, rows: Array) -> tuple[Array, Array]:
     log_joint = np.asarray(model.log_joint(rows), dtype=np.float64)
-    return log_joint, log_joint - logsumexp(log_joint, axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        return log_joint, log_joint - logsumexp(log_joint, axis=1, keepdims=True)

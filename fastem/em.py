@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
@@ -29,6 +29,7 @@ from fastem.validation import validated_source
 __all__ = ["BLOCK_ROWS", "EM", "Block", "Callback", "Flat", "LowerBoundWarning", "Model", "Statistics"]
 
 Callback = Callable[[int, Any, float], None]
+S = TypeVar("S", bound=Statistics)
 
 
 class EM(BaseEstimator):
@@ -118,7 +119,7 @@ class EM(BaseEstimator):
 
     def __init__(
         self,
-        model: Model[Any],
+        model: Model[S],
         *,
         tol: float = 1e-6,
         max_iter: int = 1000,

@@ -198,6 +198,19 @@ def test_models_of_users():
         lower_bound(em, np.hstack([y, y]))
 
 
+def test_a_row_that_cannot_be_has_no_posterior():
+    class TwoHeads(Coins):
+        def log_joint(self, rows):
+            with np.errstate(divide="ignore"):
+                return super().log_joint(rows)
+
+    coins, q = TwoHeads((1.0, 1.0)), np.full((2, 2), 0.5)
+    assert lower_bound(coins, [[1.0], [0.0]]) == lower_bound(coins, [[1.0], [0.0]], q) == -np.inf
+    assert np.isnan(kl_gap(coins, [[1.0], [0.0]], q))
+    assert kl_gap(coins, [[1.0], [0.0]], q, sample_weight=[1, 0]) == 0.0
+    assert lower_bound(coins, [[1.0], [0.0]], sample_weight=[1, 0]) == 0.0
+
+
 def test_who_cannot_say():
     with pytest.raises(TypeError, match="Silent, has no method `log_joint`"):
         lower_bound(Silent(), [[1.0]])

@@ -16,9 +16,11 @@ PAGE = Path(__file__).parent.parent / "docs" / "em_engine.md"
 
 
 @pytest.fixture(scope="module")
-def page():
+def page(tmp_path_factory):
     names = {"__name__": "page"}
-    exec(compile(code_of(PAGE.read_text(encoding="utf-8")), str(PAGE), "exec"), names)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("page"))
+        exec(compile(code_of(PAGE.read_text(encoding="utf-8")), str(PAGE), "exec"), names)
     return names
 
 

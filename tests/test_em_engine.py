@@ -314,6 +314,18 @@ def test_squarem_needs_fewer_passes():
     assert np.diff(fast.lower_bounds_).min() > -1e-12
 
 
+def test_the_gap_rule_is_not_taken_in_by_small_gains():
+    X = censored()
+    best = X[:, 1].sum() / X[:, 0].sum()
+    gain, gap = (EM(Censored(0.3), tol=1e-6, stopping=stopping).fit(X) for stopping in ("gain", "gap"))
+    assert abs(gap.model_.rate - best) < abs(gain.model_.rate - best) / 2
+
+
+def test_passes_over_a_stream_are_counted():
+    em = EM(Coin(0.3)).fit(Chunks(lambda: [TOSSES[:3], TOSSES[3:]], n_features=1))
+    assert em.n_passes_ == em.n_iter_ + 1  # the survey
+
+
 class Overshooting(FlatCensored):
     """Extrapolates to where its density is no number."""
 

@@ -58,7 +58,7 @@ M = TypeVar("M")
 class Model(Protocol[S]):
     """Parameters that can be improved. Best immutable: the engine keeps old models.
 
-    Besides these two methods a model may have
+    Before the first iteration the E-step is called with one row, for the fields and shapes of its statistics. Besides these two methods a model may have
 
     - ``flatten(reference)`` and ``unflatten(coordinates)``, see `Flat`, for SQUAREM;
     - ``log_prior``, a number: ln p(theta) up to a constant, added to the sum of the lower bounds (MAP estimates);
