@@ -3,7 +3,7 @@
 import warnings
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import (
@@ -23,11 +23,13 @@ from fastem.engine.em import run_em
 from fastem.engine.lloyd import LloydFit, mean_variance, run_lloyd, run_lloyd_in_memory
 from fastem.families.centers import Centers
 from fastem.online import LARGEST_SEED, OnlineMixin
+from fastem.results import Write, check_method, in_blocks, of_all
 from fastem.sources import Block, Source
 from fastem.validation import validated_source
 
 SAMPLE_MEMORY = 2**25  # bytes that the rows for seeding may take
 SAMPLE_ITERATIONS = 20  # Lloyd's iterations on them, when there are more rows than these
+SAMPLE_STARTS = 3  # of them, the best of which goes on to all rows
 SMALL_WORK = 4_000_000  # rows * clusters * features up to which one call for all iterations beats passes with threads
 
 
@@ -145,8 +147,9 @@ class KMeans(OnlineMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clu
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Any memory layout; float32, float64 and memory maps are read in place.
+        X : array-like, path or other source of shape (n_samples, n_features)
+            An array of any memory layout; float32, float64 and memory maps are read in place. Paths of .npy, .csv,
+            Parquet, Zarr and HDF5 files, `Table`, `ArrayFile`, `Chunks` and pyarrow tables are read anew in every pass.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative; an integer weight counts as that many equal rows.
@@ -174,7 +177,7 @@ class KMeans(OnlineMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clu
         tol = self.tol * (sample.mean_variance() if sample.complete else mean_variance(source, sample.mean))
         fits = []
         for n in range(self._n_starts()):
-            fits.append(self._run(self._start(sample, random_state), source, sample, tol))
+            fits.append(self._run(self._start(sample, random_state), source, sample, tol, random_state))
             if self.verbose:
                 print(f"Start {n}: {fits[-1].n_iter} iterations, inertia {fits[-1].inertia:.6g}")
         self._keep(min(fits, key=lambda fit: fit.inertia), source)
@@ -223,7 +226,7 @@ class KMeans(OnlineMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clu
             )
         return centers
 
-    def _run(self, centers: Centers, source: Source, sample: "_Sample", tol: float) -> LloydFit:
+    def _run(self, centers: Centers, source: Source, sample: "_Sample", tol: float, random_state) -> LloydFit:
         memory = sample.rows, sample.weights
         if self.learning_method == "online":
             fit = run_em(self._for_learning(centers, source.n_features), source, tol=tol, max_iter=self.max_iter)
@@ -232,7 +235,9 @@ class KMeans(OnlineMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clu
         if sample.complete and self.n_clusters * sample.rows.size <= SMALL_WORK:
             return run_lloyd_in_memory(centers, *memory, tol=tol, max_iter=self.max_iter)
         if not sample.complete and isinstance(self.init, str):
-            centers = run_lloyd_in_memory(centers, *memory, tol=tol, max_iter=SAMPLE_ITERATIONS).centers
+            starts = [centers] + [self._start(sample, random_state) for _ in range(SAMPLE_STARTS - 1)]
+            runs = [run_lloyd_in_memory(start, *memory, tol=tol, max_iter=SAMPLE_ITERATIONS) for start in starts]
+            centers = min(runs, key=lambda run: run.inertia).centers
         return run_lloyd(centers, source, tol=tol, max_iter=self.max_iter)
 
     def _keep(self, fit: LloydFit, source: Source) -> None:
@@ -242,7 +247,7 @@ class KMeans(OnlineMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clu
         self.inertia_ = fit.inertia
         self.n_iter_ = fit.n_iter
         self.n_passes_ = source.n_passes
-        self.labels_ = self._labels(source)
+        self.labels_ = of_all(source, *self._results("predict"))
         n_filled = np.count_nonzero(fit.counts)
         if n_filled < self.n_clusters:
             warnings.warn(
@@ -311,48 +316,62 @@ class KMeans(OnlineMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clu
         """Columns of `transform`, for their names."""
         return len(self.cluster_centers_)
 
-    def _labels(self, source: Source) -> np.ndarray:
+    def _results(self, method: str) -> tuple[Write, tuple[int, ...], Any]:
+        """How to compute what a method returns for the rows of a block, and its columns and dtype."""
+        check_is_fitted(self)
         centers = Centers.of(self.cluster_centers_)
-        labels = np.empty(source.n_rows, dtype=np.int32)
-        first = 0
-        for rows, _ in source.blocks():
-            centers.assign(rows, labels=labels[first : first + len(rows)])
-            first += len(rows)
-        return labels
+        if method == "predict":
+            return lambda rows, labels: centers.assign(rows, labels=labels), (), np.int32
+        return centers.distances, (len(centers.means),), np.float64
 
-    def predict(self, X):
+    def in_blocks(self, X, method="predict"):
+        """What a method returns, block by block: nothing of the length of the data is ever held.
+
+        Parameters
+        ----------
+        X : array-like, path or other source of shape (n_samples, n_features)
+        method : {'predict', 'transform'}, default='predict'
+
+        Yields
+        ------
+        results : ndarray of shape (n, ...)
+            Those of the next rows. How many rows a block has depends on where they come from.
+        """
+        check_method(method, ("predict", "transform"))
+        results = self._results(method)
+        return in_blocks(self._source(X), *results)
+
+    def predict(self, X, *, out=None):
         """The nearest centre of each row.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like, path or other source of shape (n_samples, n_features)
+        out : ndarray of shape (n_samples,), int32, default=None
+            Where to write them, a memory map perhaps; after an error its content is undefined.
 
         Returns
         -------
         labels : ndarray of shape (n_samples,), int32
         """
-        check_is_fitted(self)
-        return self._labels(self._source(X))
+        results = self._results("predict")
+        return of_all(self._source(X), *results, out)
 
-    def transform(self, X):
+    def transform(self, X, *, out=None):
         """Euclidean distances of each row to all centres.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like, path or other source of shape (n_samples, n_features)
+        out : ndarray of shape (n_samples, n_clusters), float64, default=None
+            Where to write them, a memory map perhaps; after an error its content is undefined.
 
         Returns
         -------
         distances : ndarray of shape (n_samples, n_clusters)
         """
-        check_is_fitted(self)
-        source, centers = self._source(X), Centers.of(self.cluster_centers_)
-        table = np.empty((source.n_rows, len(self.cluster_centers_)))
-        first = 0
-        for rows, _ in source.blocks():
-            centers.distances(rows, table[first : first + len(rows)])
-            first += len(rows)
-        return table
+        results = self._results("transform")
+        return of_all(self._source(X), *results, out)
 
     def score(self, X, y=None, sample_weight=None):
         """Minus the inertia of the rows.

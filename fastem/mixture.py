@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastem.engine.em import Fit, run_em
 from fastem.engine.stopping import RULES
 from fastem.online import OnlineMixin, learned
+from fastem.results import Write, check_method, in_blocks, of_all
 from fastem.sources import Source
 from fastem.validation import Domain, validated_source
 
@@ -84,8 +85,9 @@ class BaseMixture(OnlineMixin, DensityMixin, BaseEstimator, ABC):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Any memory layout; float32, float64 and memory maps are read in place.
+        X : array-like, path or other source of shape (n_samples, n_features)
+            An array of any memory layout; float32, float64 and memory maps are read in place. Paths of .npy, .csv,
+            Parquet, Zarr and HDF5 files, `Table`, `ArrayFile`, `Chunks` and pyarrow tables are read anew in every pass.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative; an integer weight counts as that many equal rows.
@@ -213,57 +215,92 @@ class BaseMixture(OnlineMixin, DensityMixin, BaseEstimator, ABC):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "weights_")
 
-    def _scored(self, X, name: str, columns: tuple[int, ...] = (), dtype=np.float64) -> np.ndarray:
+    def _results(self, method: str) -> tuple[Write, tuple[int, ...], Any]:
+        """How to compute what a method returns for the rows of a block, and its columns and dtype."""
         check_is_fitted(self)
-        source, model = self._source(X), self._model()
-        out = np.empty((source.n_rows, *columns), dtype=dtype)
-        first = 0
-        for block in source.blocks():
-            part = out[first : first + len(block.rows)]
-            model.score(block.rows, **{name: part})
-            first += len(part)
-        return out
+        name, dtype = {
+            "predict": ("labels", np.int64),
+            "predict_proba": ("responsibilities", np.float64),
+            "score_samples": ("log_density", np.float64),
+        }[method]
+        model = self._model()
+        columns = (model.n_components,) if method == "predict_proba" else ()
+        return lambda rows, part: model.score(rows, **{name: part}), columns, dtype
 
-    def predict(self, X):
+    def in_blocks(self, X, method="predict"):
+        """What a method returns, block by block: nothing of the length of the data is ever held.
+
+        Parameters
+        ----------
+        X : array-like, path or other source of shape (n_samples, n_features)
+        method : {'predict', 'predict_proba', 'score_samples'}, default='predict'
+
+        Yields
+        ------
+        results : ndarray of shape (n, ...)
+            Those of the next rows. How many rows a block has depends on where they come from.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastem import GaussianMixture
+        >>> X = np.array([[1.0], [2], [10], [11]])
+        >>> mixture = GaussianMixture(random_state=0).fit(X)
+        >>> sum(len(labels) for labels in mixture.in_blocks(X))
+        4
+        """
+        check_method(method, ("predict", "predict_proba", "score_samples"))
+        results = self._results(method)
+        return in_blocks(self._source(X), *results)
+
+    def predict(self, X, *, out=None):
         """The most probable component of each row.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like, path or other source of shape (n_samples, n_features)
+        out : ndarray of shape (n_samples,), int64, default=None
+            Where to write them, a memory map perhaps; after an error its content is undefined.
 
         Returns
         -------
         labels : ndarray of shape (n_samples,), int64
         """
-        return self._scored(X, "labels", dtype=np.int64)
+        results = self._results("predict")
+        return of_all(self._source(X), *results, out)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X, *, out=None):
         """The responsibilities of the components for each row.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like, path or other source of shape (n_samples, n_features)
+        out : ndarray of shape (n_samples, n_components), float64, default=None
+            Where to write them, a memory map perhaps; after an error its content is undefined.
 
         Returns
         -------
         responsibilities : ndarray of shape (n_samples, n_components)
             Rows sum to one.
         """
-        check_is_fitted(self)
-        return self._scored(X, "responsibilities", self.weights_.shape)
+        results = self._results("predict_proba")
+        return of_all(self._source(X), *results, out)
 
-    def score_samples(self, X):
+    def score_samples(self, X, *, out=None):
         """Log-density of each row, in nats.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like, path or other source of shape (n_samples, n_features)
+        out : ndarray of shape (n_samples,), float64, default=None
+            Where to write them, a memory map perhaps; after an error its content is undefined.
 
         Returns
         -------
         log_density : ndarray of shape (n_samples,)
         """
-        return self._scored(X, "log_density")
+        results = self._results("score_samples")
+        return of_all(self._source(X), *results, out)
 
     def _log_likelihood(self, X, sample_weight) -> tuple[float, float]:
         check_is_fitted(self)

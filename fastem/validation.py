@@ -26,7 +26,8 @@ def validated_source(
 ) -> Source:
     """The rows as a source, whose sample is drawn with `seed`.
 
-    Numbers are left as they are: sources read and convert them block by block.
+    Numbers are left as they are: sources read and convert them block by block. What is not an array in memory is
+    surveyed for a fit (`reset`), else checked while it is read.
 
     Raises
     ------
@@ -63,8 +64,8 @@ def _validated_stream(
         if not np.isfinite(sample_weight).all():
             raise ValueError("Input sample_weight contains NaN or infinity.")
         check_non_negative(sample_weight, "`sample_weight`")
-    source = StreamSource(reader, sample_weight, seed, domain)
-    if source.n_rows < ensure_min_samples:
+    source = StreamSource(reader, sample_weight, seed, domain, survey=reset)
+    if reset and source.n_rows < ensure_min_samples:
         raise ValueError(
             f"Found array with {source.n_rows} sample(s) while a minimum of {ensure_min_samples} is required."
         )

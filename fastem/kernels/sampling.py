@@ -1,7 +1,7 @@
 """Random samples of rows by hashing their numbers.
 
-A row's key is a hash of the seed and of its number; a sample is made of the rows with the smallest keys. It depends
-neither on the order nor on the pieces in which rows are met, and the beginning of a sample is a sample.
+A row's key is a hash of the seed and of its number among the rows of positive weight; a sample is made of the rows with
+the smallest keys. It does not depend on the pieces in which rows are met, and the beginning of a sample is a sample.
 """
 
 import numpy as np
@@ -23,17 +23,20 @@ def mixed(value):
 
 @jitted
 def select(seed, first, weights, count, threshold, numbers, keys):
-    """Numbers and keys of the rows first, ..., first + count - 1 of positive weight whose key is below `threshold`.
+    """Numbers and keys of those of `count` rows that have a positive weight and a key below `threshold`.
 
-    `weights` is (count,) or empty for ones. Returns how many there are, more than fit into `numbers` perhaps.
+    `first` rows of positive weight came before; `weights` is (count,) or empty for ones. Returns how many there are,
+    more than fit into `numbers` perhaps.
     """
-    origin = mixed(np.uint64(seed) + INCREMENT)
+    state = mixed(np.uint64(seed) + INCREMENT) + np.uint64(first) * INCREMENT
     found = 0
     for i in range(count):
-        key = mixed(origin + np.uint64(first + i + 1) * INCREMENT)
-        if key < threshold and (weights.size == 0 or weights[i] > 0):
-            if found < numbers.size:
-                numbers[found] = first + i
-                keys[found] = key
-            found += 1
+        if weights.size == 0 or weights[i] > 0:
+            state += INCREMENT
+            key = mixed(state)
+            if key < threshold:
+                if found < numbers.size:
+                    numbers[found] = i
+                    keys[found] = key
+                found += 1
     return found

@@ -62,13 +62,14 @@ class MappedReader(Reader):
     def pieces(self, n_rows: int) -> Iterator[Piece]:
         stamp = self.stamp()
         pages = _Pages(self.array)
+        behind = 2 * n_rows  # a pass looks one block ahead: only the last but one is done with
         for first in range(0, len(self.array), n_rows):
             if self.stamp() != stamp:  # to read behind the end of a file kills the process
                 raise ValueError(f"{self.name}: changed while it was read. The data must stay the same during a fit.")
             last = min(first + n_rows, len(self.array))
             pages.advise("MADV_WILLNEED", last, min(last + n_rows, len(self.array)))
             yield Piece(np.asarray(self.array[first:last]), None, self.name, first)
-            pages.advise("MADV_DONTNEED", first, last)
+            pages.advise("MADV_DONTNEED", first - behind, first - behind + n_rows)
 
 
 class _Pages:
@@ -79,11 +80,11 @@ class _Pages:
         self.map: Any = getattr(array, "_mmap", None)
         # Pages of a private map hold what the user has written: they must not be given back.
         self.active = isinstance(self.map, mmap.mmap) and hasattr(self.map, "madvise") and array.mode in ("r", "r+")
-        if self.active:
+        if self.active and self.map is not None:
             self.start = np.frombuffer(self.map, dtype=np.uint8).ctypes.data
 
     def advise(self, advice: str, first: int, last: int) -> None:
-        if not self.active or first >= last or not hasattr(mmap, advice):
+        if not self.active or first < 0 or first >= last or not hasattr(mmap, advice):
             return
         part = self.array[first:last]
         columns = [part] if part.flags.c_contiguous else [part[:, j] for j in range(part.shape[1])]

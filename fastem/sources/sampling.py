@@ -38,27 +38,28 @@ class Sampler:
     def __init__(self, seed: int, size: int):
         self.seed, self.size = seed, size
         self.threshold = LARGEST_KEY
-        self.parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []  # keys, numbers, rows, weights
-        self.kept = 0
+        self.parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # keys, rows, weights
+        self.met = self.kept = 0
         self.weighted = False
 
-    def add(self, rows: np.ndarray, weights: np.ndarray | None, first: int) -> None:
-        """Rows first, first + 1, ... of the source."""
+    def add(self, rows: np.ndarray, weights: np.ndarray | None) -> None:
+        """The next rows of the source."""
         self.weighted |= weights is not None
         numbers, keys = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=np.uint64)
         given = NO_WEIGHTS if weights is None else np.ascontiguousarray(weights)
-        found = select(self.seed, first, given, len(rows), self.threshold, numbers, keys)
-        chosen = numbers[:found] - first
+        found = select(self.seed, self.met, given, len(rows), self.threshold, numbers, keys)
+        chosen = numbers[:found]
         of_chosen = np.ones(found) if weights is None else weights[chosen]
-        self.parts.append((keys[:found].copy(), numbers[:found].copy(), rows[chosen].astype(np.float64), of_chosen))
+        self.parts.append((keys[:found].copy(), rows[chosen].astype(np.float64), of_chosen))
+        self.met += len(rows) if weights is None else int(np.count_nonzero(given))
         self.kept += found
         if self.kept > 2 * self.size:
             self._shrink()
 
     def _shrink(self) -> None:
-        keys, numbers, rows, weights = (np.concatenate(parts) for parts in zip(*self.parts, strict=True))
+        keys, rows, weights = (np.concatenate(parts) for parts in zip(*self.parts, strict=True))
         order = np.argsort(keys)[: self.size]
-        self.parts = [(keys[order], numbers[order], rows[order], weights[order])]
+        self.parts = [(keys[order], rows[order], weights[order])]
         self.kept = len(order)
         if self.kept == self.size:
             self.threshold = self.parts[0][0][-1]
@@ -66,5 +67,5 @@ class Sampler:
     def sample(self, size: int) -> Block:
         """The first `size` rows of the sample."""
         self._shrink()
-        _, _, rows, weights = self.parts[0]
+        _, rows, weights = self.parts[0]
         return Block(rows[:size], weights[:size] if self.weighted else None)

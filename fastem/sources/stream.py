@@ -20,18 +20,19 @@ MUST_STAY = "The data must stay the same during a fit."
 class StreamSource:
     """Rows that a reader delivers again and again.
 
-    The first pass, a survey, looks at every number: it counts and checks the rows and keeps a sample of them. Later
-    passes check that they meet the same number of rows.
+    The first pass looks at every number. With a survey it is a pass of its own, which counts the rows and keeps a
+    sample of them; without, the rows can be read and no more. Later passes check that they meet as many rows.
 
     Parameters
     ----------
     reader : Reader
-    sample_weight : array-like of shape (n_rows,) or None
+    sample_weight : array of shape (n_rows,) or None
         In place of weights from the reader.
     seed : int
         Of the sample.
     domain : callable or None
         See `fastem.validation`.
+    survey : bool
 
     Raises
     ------
@@ -39,42 +40,65 @@ class StreamSource:
         If a number is no number or not finite, or a weight is negative; the message names file, row and column.
     """
 
-    def __init__(self, reader: Reader, sample_weight: Any = None, seed: int = 0, domain: Any = None):
-        self.reader, self.seed = reader, seed
-        self.n_features, self.names = reader.n_features, reader.names
-        self.sample_weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        self.n_rows = self.n_candidates = self.n_passes = 0
-        self._sampler = Sampler(seed, max(1, SAMPLE_MEMORY // (8 * self.n_features)))
-        self._survey(domain)
+    n_rows: int
+    n_candidates: int
+    _sampler: Sampler
 
-    # passes -----------------------------------------------------------------------------------------------------------
+    def __init__(
+        self,
+        reader: Reader,
+        sample_weight: np.ndarray | None = None,
+        seed: int = 0,
+        domain: Callable[[np.ndarray, int], None] | None = None,
+        survey: bool = True,
+    ):
+        self.reader, self.sample_weight, self.seed, self.domain = reader, sample_weight, seed, domain
+        self.n_features, self.names = reader.n_features, reader.names
+        self.n_passes = 0
+        self.checked = False  # whether a pass has looked at every number
+        if survey:
+            self._survey()
 
     def blocks(self) -> Iterator[Block]:
-        n_rows = 0
+        n_rows = n_candidates = 0
         for piece in self._pieces():
-            rows, weights = self._block(piece, n_rows)
-            n_rows += len(rows)
-            if n_rows > self.n_rows:
+            block = self._block(piece, n_rows)
+            if not self.checked:
+                self._check(piece, block, n_rows)
+                n_candidates += len(block.rows) if block.weights is None else int(np.count_nonzero(block.weights))
+            n_rows += len(block.rows)
+            if self.checked and n_rows > self.n_rows:
                 break
-            yield Block(rows, weights)
-        if n_rows != self.n_rows:
+            yield block
+        if self.checked and n_rows != self.n_rows:
             found = n_rows if n_rows < self.n_rows else "more"
             raise ValueError(f"{self.reader.name}: {found} rows, but the first pass saw {self.n_rows}. {MUST_STAY}")
+        if not self.checked:
+            self._check_counts(n_rows, n_candidates)
+            self.n_rows, self.n_candidates, self.checked = n_rows, n_candidates, True
 
     def total(self, add_up: Callable[[Iterable[Block]], np.ndarray]) -> np.ndarray:
         return add_up(self.blocks())
 
     def sample(self, size: int) -> Block:
-        if size > self._sampler.size and self.n_candidates > self._sampler.size:
-            larger, first = Sampler(self.seed, size), 0
-            for rows, weights in self.blocks():
-                larger.add(rows, weights, first)
-                first += len(rows)
-            self._sampler = larger
+        if min(size, self.n_candidates) > self._sampler.size:
+            self._sampler = Sampler(self.seed, size)
+            self._draw(self._sampler)
         return self._sampler.sample(size)
 
     def fingerprint(self) -> str:
-        return Fingerprint.of(self.n_rows, self.n_candidates, self._fingerprint)
+        return Fingerprint.of(self.n_rows, self.n_candidates, self._print)
+
+    def _survey(self) -> None:
+        self._sampler = Sampler(self.seed, max(1, SAMPLE_MEMORY // (8 * self.n_features)))
+        printed = Sampler(Fingerprint.SEED, Fingerprint.SIZE)
+        self._draw(self._sampler, printed)
+        self._print = printed.sample(Fingerprint.SIZE)
+
+    def _draw(self, *samplers: Sampler) -> None:
+        for rows, weights in self.blocks():
+            for sampler in samplers:
+                sampler.add(rows, weights)
 
     def _pieces(self) -> Iterator[Piece]:
         stamp = self.reader.stamp()
@@ -86,7 +110,9 @@ class StreamSource:
         return pieces if self.reader.mapped else read_ahead(pieces)
 
     def _block(self, piece: Piece, first: int) -> Block:
-        rows = piece.rows if readable_in_place(piece.rows) else piece.rows.astype(np.float64)
+        rows = piece.rows
+        if not readable_in_place(rows) and rows.dtype.kind in "biuf":
+            rows = rows.astype(np.float64)
         if self.sample_weight is not None:
             return Block(rows, self.sample_weight[first : first + len(rows)])
         weights = None if piece.weights is None else np.ascontiguousarray(piece.weights, dtype=np.float64)
@@ -94,30 +120,23 @@ class StreamSource:
 
     # the first pass ---------------------------------------------------------------------------------------------------
 
-    def _survey(self, domain: Callable[[np.ndarray, int], None] | None) -> None:
-        printed, positive = Sampler(Fingerprint.SEED, Fingerprint.SIZE), 0
-        for piece in self._pieces():
-            _check(piece, self.n_features, self.names)
-            rows, weights = self._block(piece, self.n_rows)
-            if weights is not None:
-                _check_weights(weights, piece, len(rows))
-            if domain is not None:
-                domain(rows, self.n_rows)
-            self._sampler.add(rows, weights, self.n_rows)
-            printed.add(rows, weights, self.n_rows)
-            positive += len(rows) if weights is None else int(np.count_nonzero(weights))
-            self.n_rows += len(rows)
-        if not self.n_rows:
-            raise ValueError(f"{self.reader.name}: Found array with 0 sample(s), a minimum of 1 is required.")
-        if self.sample_weight is not None and len(self.sample_weight) != self.n_rows:
-            raise ValueError(f"sample_weight.shape == {self.sample_weight.shape}, expected ({self.n_rows},)!")
-        if not positive:
+    def _check(self, piece: Piece, block: Block, first: int) -> None:
+        _check_rows(piece, self.n_features, self.names)
+        if block.weights is not None and self.sample_weight is None:
+            _check_weights(block.weights, piece)
+        if self.domain is not None:
+            self.domain(block.rows, first)
+
+    def _check_counts(self, n_rows: int, n_candidates: int) -> None:
+        if not n_rows:
+            raise ValueError(f"{self.reader.name}: Found array with 0 sample(s) while a minimum of 1 is required.")
+        if self.sample_weight is not None and len(self.sample_weight) != n_rows:
+            raise ValueError(f"sample_weight.shape == {self.sample_weight.shape}, expected ({n_rows},)!")
+        if not n_candidates:
             raise ValueError("Sample weights must contain at least one non-zero number.")
-        self.n_candidates = positive
-        self._fingerprint = printed.sample(Fingerprint.SIZE)
 
 
-def _check(piece: Piece, n_features: int, names: tuple[str, ...] | None) -> None:
+def _check_rows(piece: Piece, n_features: int, names: tuple[str, ...] | None) -> None:
     rows = piece.rows
     if rows.ndim != 2 or rows.shape[1] != n_features:
         raise ValueError(
@@ -138,9 +157,9 @@ def _check(piece: Piece, n_features: int, names: tuple[str, ...] | None) -> None
         )
 
 
-def _check_weights(weights: np.ndarray, piece: Piece, n_rows: int) -> None:
-    if weights.shape != (n_rows,):
-        raise ValueError(f"{piece.where}: {weights.shape} weights for {n_rows} rows.")
+def _check_weights(weights: np.ndarray, piece: Piece) -> None:
+    if weights.shape != (len(piece.rows),):
+        raise ValueError(f"{piece.where}: weights of shape {weights.shape} for {len(piece.rows)} rows.")
     wrong = ~(np.isfinite(weights) & (weights >= 0))
     if wrong.any():
         row = int(np.argmax(wrong))

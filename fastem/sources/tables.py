@@ -13,6 +13,9 @@ from fastem.sources.reader import Piece, Reader
 Columns = list[np.ndarray]
 
 
+BUFFER = 2**18  # bytes of a column that are read at a time, not the column of a whole row group
+
+
 class Table:
     """A table of which some columns are features, and one perhaps the weights of the rows.
 
@@ -149,7 +152,7 @@ class _Parquet(_Tables):
         except ImportError as error:
             raise missing("pyarrow", "parquet") from error
         try:
-            return pyarrow.parquet.ParquetFile(path, memory_map=True)
+            return pyarrow.parquet.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False)
         except pyarrow.ArrowException as error:
             raise ValueError(f"{path}: damaged, or not a Parquet file ({error})") from None
 
