@@ -103,21 +103,25 @@ class Expectations(NamedTuple):
 
 def _expectations(model: Any, X: Any, responsibilities: Any, sample_weight: Any) -> Expectations:
     source, logarithms = _opened(model, X, sample_weight)
-    q = None if responsibilities is None else _checked(responsibilities, source.n_rows)
+    q = None if responsibilities is None else _checked(responsibilities)
     sums, weight = np.zeros(2), 0.0
     first = 0
     for block in blocks_of(source.blocks()):
         weights, rows = block.weights, slice(first, first + len(block.rows))
         log_joint, log_posterior = logarithms(block.rows)
         part = _exponential(log_posterior) if q is None else q[rows]
-        if part.shape != log_joint.shape:
+        if part.shape[1] != log_joint.shape[1]:
             raise ValueError(
                 f"responsibilities has {part.shape[1]} columns, but the model {log_joint.shape[1]} components."
             )
+        if len(part) < len(log_joint):
+            raise ValueError(f"responsibilities has {rows.start + len(part)} rows, but X has more.")
         for i, of_rows in enumerate((-_divergences(part, log_joint), _divergences(part, log_posterior))):
             sums[i] += weights @ np.where(weights > 0, of_rows, 0.0)
         weight += weights.sum()
         first = rows.stop
+    if q is not None and first < len(q):
+        raise ValueError(f"responsibilities has {len(q)} rows, but X has {first}.")
     return Expectations(*(float(value) for value in sums / weight))
 
 
@@ -133,10 +137,8 @@ def _exponential(log_posterior: Array) -> Array:
     return np.where(np.isnan(log_posterior), 1.0 / log_posterior.shape[1], np.exp(log_posterior))
 
 
-def _checked(responsibilities: Any, n_rows: int) -> Array:
+def _checked(responsibilities: Any) -> Array:
     q = check_array(responsibilities, dtype=np.float64, input_name="responsibilities")
-    if len(q) != n_rows:
-        raise ValueError(f"responsibilities has {len(q)} rows, but X has {n_rows}.")
     if (q < 0).any() or not np.allclose(q.sum(axis=1), 1.0, atol=1e-6):
         raise ValueError("responsibilities must be non-negative and sum to one in every row.")
     return q

@@ -166,8 +166,8 @@ class EM(BaseEstimator):
         """
         self._check_model()
         source = validated_source(self, X, sample_weight, reset=True)
-        start = UserModel(self.model, layout_of(self.model, source))
-        fit = self._run(start, source)
+        self._layout = layout_of(self.model, source)
+        fit = self._run(UserModel(self.model, self._layout), source)
         self.model_ = fit.model.model
         self.lower_bounds_ = fit.lower_bounds
         self.lower_bound_ = fit.lower_bounds[-1] if fit.lower_bounds else -np.inf
@@ -221,7 +221,7 @@ class EM(BaseEstimator):
         """
         check_is_fitted(self)
         source = validated_source(self, X, sample_weight)
-        return UserModel(self.model_, layout_of(self.model_, source)).e_step(source).lower_bound
+        return UserModel(self.model_, self._layout).e_step(source).lower_bound
 
 
 class _StoppedByCallbackError(Exception):

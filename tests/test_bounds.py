@@ -139,7 +139,8 @@ WRONG = {
     "negative": ([[1.5, -0.5]] * 3, "non-negative and sum to one"),
     "no distribution": ([[0.5, 0.4]] * 3, "non-negative and sum to one"),
     "NaN": ([[np.nan, 1.0]] * 3, "NaN"),
-    "rows": ([[0.5, 0.5]] * 2, "2 rows, but X has 3"),
+    "too few rows": ([[0.5, 0.5]] * 2, "2 rows, but X has more"),
+    "too many rows": ([[0.5, 0.5]] * 4, "4 rows, but X has 3"),
     "columns": ([[1.0]] * 3, "1 columns, but the model 2 components"),
 }
 

@@ -161,9 +161,11 @@ class Deaf(Coin):
 
 
 def test_a_model_that_ignores_weights_is_found_out():
-    fit(Deaf(0.3))
+    em = fit(Deaf(0.3), sample_weight=np.ones(10))
     with pytest.raises(ValueError, match=r"does not multiply its sums by `block\.weights`"):
-        fit(Deaf(0.3), sample_weight=np.ones(10))
+        fit(Deaf(0.3), sample_weight=np.arange(10))
+    with pytest.raises(ValueError, match=r"does not multiply its sums by `block\.weights`"):
+        em.score(TOSSES, sample_weight=np.arange(10))
 
 
 class Pairs(NamedTuple):
@@ -324,6 +326,7 @@ def test_the_gap_rule_is_not_taken_in_by_small_gains():
 def test_passes_over_a_stream_are_counted():
     em = EM(Coin(0.3)).fit(Chunks(lambda: [TOSSES[:3], TOSSES[3:]], n_features=1))
     assert em.n_passes_ == em.n_iter_ + 1  # the survey
+    assert em.score(Chunks(lambda: [TOSSES[:3], TOSSES[3:]], n_features=1)) == em.score(TOSSES)
 
 
 class Overshooting(FlatCensored):

@@ -58,7 +58,8 @@ M = TypeVar("M")
 class Model(Protocol[S]):
     """Parameters that can be improved. Best immutable: the engine keeps old models.
 
-    Before the first iteration the E-step is called with one row, for the fields and shapes of its statistics. Besides these two methods a model may have
+    Before the first iteration the E-step is called with one row, to learn the fields and shapes of its statistics.
+    Besides these two methods a model may have
 
     - ``flatten(reference)`` and ``unflatten(coordinates)``, see `Flat`, for SQUAREM;
     - ``log_prior``, a number: ln p(theta) up to a constant, added to the sum of the lower bounds (MAP estimates);
@@ -84,10 +85,13 @@ class Layout(NamedTuple):
         Any record of the kind.
     shapes : dict of str to tuple of int
         Fields and their shapes.
+    heeds_weights : bool
+        Whether the sums of a row grow with its weight.
     """
 
     record: Any
     shapes: dict[str, tuple[int, ...]]
+    heeds_weights: bool = True
 
     @classmethod
     def of(cls, record: Any) -> "Layout":
@@ -151,6 +155,8 @@ def accumulated(model: Model[Any], layout: Layout, parts: Iterable[Rows]) -> NDA
     """The statistics of rows, and then the sum of their weights, (layout.size + 1,)."""
     total = np.zeros(layout.size + 1)
     for block in blocks_of(parts):
+        if not layout.heeds_weights and (block.weights != 1.0).any():
+            raise ValueError("The data have weights, but e_step does not multiply its sums by `block.weights`.")
         weight = block.weights.sum()  # before the E-step, which may change the block
         total[:-1] += layout.pack(model.e_step(block))
         total[-1] += weight
@@ -164,17 +170,12 @@ def layout_of(model: Model[Any], source: Source) -> Layout:
     ------
     TypeError
         If the statistics are no record of numbers.
-    ValueError
-        If the rows have weights and the model does not heed them.
     """
-    row, weights = source.sample(1)
-    if weights is None:
-        return Layout.of(model.e_step(Block(row, np.ones(1))))
-    layout = Layout.of(model.e_step(Block(row, np.zeros(1))))
-    sums = layout.pack(layout.record)
-    if sums[np.isfinite(sums)].any():
-        raise ValueError("The data have weights, but e_step does not multiply its sums by `block.weights`.")
-    return layout
+    row = source.sample(1).rows
+    layout = Layout.of(model.e_step(Block(row.copy(), np.ones(1))))
+    once, twice = layout.pack(layout.record), layout.pack(model.e_step(Block(row.copy(), np.full(1, 2.0))))
+    unmoved = (once == twice) & (once != 0) & np.isfinite(once)
+    return layout._replace(heeds_weights=not unmoved.any())
 
 
 class Total(NamedTuple):
