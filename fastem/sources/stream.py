@@ -114,6 +114,8 @@ class StreamSource:
         if not readable_in_place(rows) and rows.dtype.kind in "biuf":
             rows = rows.astype(np.float64)
         if self.sample_weight is not None:
+            if first + len(rows) > len(self.sample_weight):  # a kernel would read beyond them
+                raise ValueError(f"sample_weight has {len(self.sample_weight)} entries, X has more rows.")
             return Block(rows, self.sample_weight[first : first + len(rows)])
         weights = None if piece.weights is None else np.ascontiguousarray(piece.weights, dtype=np.float64)
         return Block(rows, weights)
