@@ -109,13 +109,7 @@ def _expectations(model: Any, X: Any, responsibilities: Any, sample_weight: Any)
     for block in blocks_of(source.blocks()):
         weights, rows = block.weights, slice(first, first + len(block.rows))
         log_joint, log_posterior = logarithms(block.rows)
-        part = _exponential(log_posterior) if q is None else q[rows]
-        if part.shape[1] != log_joint.shape[1]:
-            raise ValueError(
-                f"responsibilities has {part.shape[1]} columns, but the model {log_joint.shape[1]} components."
-            )
-        if len(part) < len(log_joint):
-            raise ValueError(f"responsibilities has {rows.start + len(part)} rows, but X has more.")
+        part = _exponential(log_posterior) if q is None else _part(q, rows, log_joint.shape[1])
         for i, of_rows in enumerate((-_divergences(part, log_joint), _divergences(part, log_posterior))):
             sums[i] += weights @ np.where(weights > 0, of_rows, 0.0)
         weight += weights.sum()
@@ -142,6 +136,14 @@ def _checked(responsibilities: Any) -> Array:
     if (q < 0).any() or not np.allclose(q.sum(axis=1), 1.0, atol=1e-6):
         raise ValueError("responsibilities must be non-negative and sum to one in every row.")
     return q
+
+
+def _part(q: Array, rows: slice, n_components: int) -> Array:
+    if q.shape[1] != n_components:
+        raise ValueError(f"responsibilities has {q.shape[1]} columns, but the model {n_components} components.")
+    if len(q) < rows.stop:
+        raise ValueError(f"responsibilities has {len(q)} rows, but X has more.")
+    return q[rows]
 
 
 Logarithms = Callable[[Array], tuple[Array, Array]]  # ln p(x_n, k) and ln p(k | x_n) of rows, both (n, K)
