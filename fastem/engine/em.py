@@ -197,8 +197,8 @@ def _iterate(state: State, source: Source) -> tuple[bool, float | None]:
 def _report_fall(iteration: int, change: float, slack: float) -> None:
     if change < -slack * (1 + 1e-6) - ROUNDING or np.isnan(change):
         warnings.warn(
-            f"The lower bound changed by {change:.3g} at iteration {iteration}: EM cannot lower it. This is a defect; "
-            "please report it with the data.",
+            f"The lower bound changed by {change:.3g} at iteration {iteration}: EM cannot lower it. This is a defect "
+            "of the model's E- or M-step; if it is one of fastem's models, please report it with the data.",
             LowerBoundWarning,
             stacklevel=4,
         )

@@ -61,13 +61,14 @@ class Gap:
         self.gains.clear()
 
 
+@dataclass
 class Patience:
     """Stop when the greatest bound of a chain has not risen by more than `tol` for PATIENCE steps."""
 
-    def __init__(self, tol: float):
-        self.tol = tol
-        self.current = self.best = 0.0  # bounds about the first one
-        self.waited = 0
+    tol: float
+    current: float = 0.0  # bounds about the first one
+    best: float = 0.0
+    waited: int = 0
 
     def __call__(self, change: float) -> bool:
         if np.isfinite(change):
