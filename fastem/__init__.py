@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastem.bernoulli_mixture import BernoulliMixture
+    from fastem.bounds import free_energy, kl_gap, lower_bound
     from fastem.categorical_mixture import CategoricalMixture
+    from fastem.em import EM
     from fastem.gaussian_mixture import GaussianMixture
     from fastem.kmeans import KMeans
     from fastem.multinomial_mixture import MultinomialMixture
@@ -17,10 +19,12 @@ if TYPE_CHECKING:
     from fastem.sources.array_files import ArrayFile
     from fastem.sources.chunks import Chunks
     from fastem.sources.tables import Table
+    from fastem.student_t_mixture import StudentTMixture
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "EM",
     "ArrayFile",
     "BernoulliMixture",
     "CategoricalMixture",
@@ -29,9 +33,13 @@ __all__ = [
     "KMeans",
     "MultinomialMixture",
     "PoissonMixture",
+    "StudentTMixture",
     "Table",
     "__version__",
+    "free_energy",
+    "kl_gap",
     "load",
+    "lower_bound",
     "save",
 ]
 
@@ -43,14 +51,19 @@ ESTIMATORS = {
     "KMeans": "fastem.kmeans",
     "MultinomialMixture": "fastem.multinomial_mixture",
     "PoissonMixture": "fastem.poisson_mixture",
+    "StudentTMixture": "fastem.student_t_mixture",
 }
 
 _MODULES = {
     **ESTIMATORS,
     "ArrayFile": "fastem.sources.array_files",
     "Chunks": "fastem.sources.chunks",
+    "EM": "fastem.em",
     "Table": "fastem.sources.tables",
+    "free_energy": "fastem.bounds",
+    "kl_gap": "fastem.bounds",
     "load": "fastem.persistence",
+    "lower_bound": "fastem.bounds",
     "save": "fastem.persistence",
 }
 

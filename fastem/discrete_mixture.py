@@ -32,7 +32,7 @@ class DiscreteMixture(BaseMixture):
         "pseudo_count": [Interval(Real, 0.0, None, closed="left")],
     }
     _means_init: ClassVar[str] = "probabilities_init"
-    _check_rows: ClassVar[Callable[[str, np.ndarray, int], None]]  # what numbers the family can have
+    _check_rows: ClassVar[Callable[..., None]]  # what numbers the family can have
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class DiscreteMixture(BaseMixture):
         subsampling,
         acceleration,
         stopping,
+        e_step,
         learning_method,
         batch_size,
         learning_decay,
@@ -71,6 +72,7 @@ class DiscreteMixture(BaseMixture):
         self.subsampling = subsampling
         self.acceleration = acceleration
         self.stopping = stopping
+        self.e_step = e_step
         self.learning_method = learning_method
         self.batch_size = batch_size
         self.learning_decay = learning_decay

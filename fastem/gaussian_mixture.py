@@ -69,6 +69,14 @@ class GaussianMixture(BaseMixture):
     arithmetic : {'float64', 'float32'}, default='float64'
         Precision of log-densities and responsibilities, whatever the dtype of X. float32 is nearly twice as fast: the
         log-likelihood is right to 1e-5 of itself, means to 1e-5 of a standard deviation wherever the data lie.
+    e_step : {'soft', 'hard', 'stochastic'}, default='soft'
+        'soft' is EM. 'hard' is classification EM (Celeux and Govaert 1992): every row belongs to its most probable
+        component alone, the first on ties; what rises is the classification log-likelihood
+        sum_n w_n max_k log w_k p(x_n | k), to a local maximum in finitely many iterations. 'stochastic' is stochastic
+        EM (Celeux and Diebolt 1985): the component of each row is drawn from its posterior, once however large its
+        weight; the chain can leave a poor basin. Its visited parameters of greatest log-likelihood are kept, of those
+        without a collapsed component if there are any; it has converged when this maximum has not risen by more than
+        `tol` in 20 iterations. All three begin where 'soft' would.
     learning_method : {'batch', 'online'}, default='batch'
         'batch' is EM: each iteration a pass, then an M-step. 'online' is stepwise EM: an M-step after every
         `batch_size` rows; an iteration is an epoch, `tol` compares the mean bounds of epochs. Online, rows must come in
@@ -93,9 +101,10 @@ class GaussianMixture(BaseMixture):
     n_iter_ : int
         Iterations of the best start over all rows, one pass each.
     lower_bound_ : float
-        Mean log-likelihood per unit weight before the last M-step, as in scikit-learn.
+        Mean log-likelihood per unit weight before the last M-step, as in scikit-learn; with e_step='hard' the
+        classification log-likelihood, with 'stochastic' that of the parameters that were kept.
     lower_bounds_ : list of float
-        The same for all iterations.
+        The bound before each M-step.
     log_likelihood_ : float
         Mean log-likelihood per unit weight at the parameters returned.
     n_samples_seen_ : float
@@ -148,6 +157,7 @@ class GaussianMixture(BaseMixture):
         acceleration="auto",
         stopping="gain",
         arithmetic="float64",
+        e_step="soft",
         learning_method="batch",
         batch_size=1024,
         learning_decay=0.7,
@@ -171,6 +181,7 @@ class GaussianMixture(BaseMixture):
         self.acceleration = acceleration
         self.stopping = stopping
         self.arithmetic = arithmetic
+        self.e_step = e_step
         self.learning_method = learning_method
         self.batch_size = batch_size
         self.learning_decay = learning_decay
@@ -220,12 +231,16 @@ class GaussianMixture(BaseMixture):
         self.precisions_ = model.structure.precisions(model.whiteners)
 
     def _warnings_of(self, model: GaussianMixtureModel) -> list[str]:
-        supported = np.flatnonzero(model.supported_by_regularisation()).tolist()
-        if not supported:
-            return []
-        who = "The tied covariance has" if model.structure.shared else f"Components {supported} have"
-        return [
-            f"{who} no variance of its own in some direction (equal rows, a constant feature, or a scale far below "
-            f"reg_covar={self.reg_covar:g}): there the variance is reg_covar. Use fewer components, or another "
-            "reg_covar."
-        ]
+        return warnings_of_support(model)
+
+
+def warnings_of_support(model: GaussianMixtureModel) -> list[str]:
+    """A message if covariances stand on `reg_covar` alone."""
+    supported = np.flatnonzero(model.supported_by_regularisation()).tolist()
+    if not supported:
+        return []
+    who = "The tied covariance has" if model.structure.shared else f"Components {supported} have"
+    return [
+        f"{who} no variance of its own in some direction (equal rows, a constant feature, or a scale far below "
+        f"reg_covar={model.reg_covar:g}): there the variance is reg_covar. Use fewer components, or another reg_covar."
+    ]

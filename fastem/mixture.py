@@ -13,8 +13,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from fastem.engine.e_steps import E_STEPS, Stochastic, with_e_step
 from fastem.engine.em import Fit, run_em
-from fastem.engine.stopping import RULES
 from fastem.online import OnlineMixin, learned
 from fastem.results import Write, check_method, in_blocks, of_all
 from fastem.sources import Source
@@ -47,9 +47,12 @@ class BaseMixture(OnlineMixin, DensityMixin, BaseEstimator, ABC):
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
         "subsampling": ["boolean", StrOptions({"auto"})],
         "acceleration": [StrOptions({"auto", "squarem"}), None],
-        "stopping": [StrOptions(set(RULES))],
+        "stopping": [StrOptions({"gain", "gap"})],
+        "e_step": [StrOptions(set(E_STEPS))],
         **OnlineMixin._online_constraints,
     }
+
+    e_step = "soft"  # of families that have no other
 
     # what a family adds -----------------------------------------------------------------------------------------------
 
@@ -113,11 +116,13 @@ class BaseMixture(OnlineMixin, DensityMixin, BaseEstimator, ABC):
         self._check_size(source)
         continued = self.warm_start and hasattr(self, "converged_")
         if continued:
-            fits = [self._run(source, self._model(), 0, previous=self.lower_bound_)]
+            model = self._with_e_step(self._model(), random_state, 0)
+            fits = [self._run(source, model, 0, previous=self.lower_bound_)]
         else:
             starts = self._starts(source, random_state)
-            fits = [self._run(source, starts.next(), n) for n in range(self.n_init)]
-        best, progress = max(fits, key=lambda pair: pair[0].lower_bounds[-1:])
+            models = (self._with_e_step(starts.next(), random_state, n) for n in range(self.n_init))
+            fits = [self._run(source, model, n) for n, model in enumerate(models)]
+        best, progress = max(fits, key=lambda pair: _bound(pair[0]))
         self._keep(best, source)
         self._warn(best, progress.repaired)
         self._first_rows = []
@@ -141,7 +146,7 @@ class BaseMixture(OnlineMixin, DensityMixin, BaseEstimator, ABC):
             source,
             tol=self.tol,
             max_iter=self.max_iter,
-            stopping=self.stopping,
+            stopping=self._stopping(),
             acceleration=self._acceleration(),
             after_iteration=progress,
             previous=previous,
@@ -153,8 +158,23 @@ class BaseMixture(OnlineMixin, DensityMixin, BaseEstimator, ABC):
         online = self.learning_method == "online"
         if online and self.acceleration == "squarem":
             raise ValueError("acceleration='squarem' extrapolates EM; learning_method='online' is not EM.")
-        plain = online or self.warm_start or self._start_is_given()
+        if self.e_step != "soft" and self.acceleration == "squarem":
+            raise ValueError(
+                f"acceleration='squarem' extrapolates smooth steps; those of e_step={self.e_step!r} are not."
+            )
+        plain = online or self.e_step != "soft" or self.warm_start or self._start_is_given()
         return None if self.acceleration == "auto" and plain else self.acceleration
+
+    def _stopping(self) -> str:
+        if self.e_step != "stochastic":
+            return self.stopping
+        if self.stopping == "gap":
+            raise ValueError("stopping='gap' needs an optimum that is approached; e_step='stochastic' has none.")
+        return "patience"
+
+    def _with_e_step(self, model: Any, random_state: np.random.RandomState, number: int) -> Any:
+        seed = random_state.randint(LARGEST_SEED) + number if self.e_step == "stochastic" else 0
+        return with_e_step(self.e_step, model, seed)
 
     def _first_model(self, source: Source, random_state: np.random.RandomState) -> Any:
         return self._starts(source, random_state).next()
@@ -165,7 +185,7 @@ class BaseMixture(OnlineMixin, DensityMixin, BaseEstimator, ABC):
         self.converged_ = fit.converged
         self.n_iter_ = fit.n_iter
         self.lower_bounds_ = fit.lower_bounds
-        self.lower_bound_ = fit.lower_bounds[-1] if fit.lower_bounds else -np.inf
+        self.lower_bound_ = _bound(fit)
         total, weight = model.log_likelihood(source)
         self.log_likelihood_ = total / weight
         self.n_samples_seen_ = fit.model.seen if self.learning_method == "online" else weight
@@ -370,6 +390,13 @@ class BaseMixture(OnlineMixin, DensityMixin, BaseEstimator, ABC):
             raise ValueError(f"Invalid value for 'n_samples': {n_samples}. The sampling requires at least one sample.")
         random_state = check_random_state(self.random_state)
         return self._model().sample(n_samples, random_state)
+
+
+def _bound(fit: Fit) -> float:
+    """The bound of a run: the last, or that of the model which is kept of a chain."""
+    if isinstance(fit.model, Stochastic):
+        return fit.model.merit[1]
+    return fit.lower_bounds[-1] if fit.lower_bounds else -np.inf
 
 
 class _Progress:

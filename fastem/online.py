@@ -9,6 +9,7 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from fastem.engine.e_steps import Classification, Stochastic
 from fastem.engine.online import Online, Schedule, take_steps
 from fastem.sources import Block, Source
 from fastem.sources.arrays import ArraySource
@@ -97,10 +98,11 @@ class OnlineMixin:
                 self._first_rows = list(source.blocks())
                 return self
             model, seen = self._first_model(source, random_state), 0.0
+        model = self._with_e_step(model, random_state, getattr(self, "n_iter_", 0))
         model, bound, weight = take_steps(model, source.blocks(), self._schedule(source.n_features), seen)
         self._first_rows = []
         self._forget_the_fit()
-        self._keep_model(model)
+        self._keep_model(learned(model))
         self.converged_, self.n_samples_seen_ = False, seen + weight
         self.n_iter_ = getattr(self, "n_iter_", 0) + 1
         self.lower_bound_ = bound if weight else getattr(self, "lower_bound_", np.nan)
@@ -109,6 +111,10 @@ class OnlineMixin:
     def _schedule(self, n_features: int) -> Schedule:
         prior = float(self._rows_to_begin(n_features))
         return Schedule(self.learning_decay, self.learning_offset, self.batch_size, prior)
+
+    def _with_e_step(self, model: Any, random_state: np.random.RandomState, number: int) -> Any:
+        """The model with the E-step that its steps take; `number` tells calls with the same random state apart."""
+        return model
 
     def _for_learning(self, model: Any, n_features: int) -> Any:
         """The model as the EM loop of `fit` runs it."""
@@ -121,7 +127,8 @@ class OnlineMixin:
 
 def learned(model: Any) -> Any:
     """The parameters of a model of the EM loop."""
-    return model.model if isinstance(model, Online) else model
+    model = model.model if isinstance(model, Online) else model
+    return model.result if isinstance(model, Classification | Stochastic) else model
 
 
 def _in_memory(blocks: list[Block], seed: int) -> ArraySource:

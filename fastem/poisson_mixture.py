@@ -48,12 +48,12 @@ class PoissonMixture(DiscreteMixture):
     subsampling : bool or 'auto', default='auto'
     acceleration : {'auto', 'squarem'} or None, default='auto'
     stopping : {'gain', 'gap'}, default='gain'
-        See `GaussianMixture`. The bound does not fall in either case.
+    e_step : {'soft', 'hard', 'stochastic'}, default='soft'
     learning_method : {'batch', 'online'}, default='batch'
     batch_size : int, default=1024
     learning_decay : float, default=0.7
     learning_offset : float, default=10.0
-        See `GaussianMixture`.
+        See `GaussianMixture` for these.
 
     Attributes
     ----------
@@ -115,6 +115,7 @@ class PoissonMixture(DiscreteMixture):
         subsampling="auto",
         acceleration="auto",
         stopping="gain",
+        e_step="soft",
         learning_method="batch",
         batch_size=1024,
         learning_decay=0.7,
@@ -136,6 +137,7 @@ class PoissonMixture(DiscreteMixture):
             subsampling,
             acceleration,
             stopping,
+            e_step,
             learning_method,
             batch_size,
             learning_decay,

@@ -150,7 +150,7 @@ class Starts:
             while models:
                 fit = self._short_run(models.pop(0), -np.inf if best is None else best.lower_bounds[-1] - SAME_BASIN)
                 found_again = best is not None and abs(fit.lower_bounds[-1] - best.lower_bounds[-1]) < SAME_BASIN
-                best = fit if best is None or _merit(fit) > _merit(best) else best
+                best = fit if best is None or merit(fit) > merit(best) else best
             if found_again:
                 break
         if best is None:
@@ -201,7 +201,7 @@ class Starts:
         return model_of_partition(self.structure, lambda: [Block(*self._seeds)], *parts, shrink=clustered)
 
 
-def _merit(fit: Fit[GaussianMixtureModel]) -> tuple[bool, float]:
+def merit(fit: Fit[GaussianMixtureModel]) -> tuple[bool, float]:
     """What is compared between short runs: no collapse, then the bound."""
     return fit.model.healthy, fit.lower_bounds[-1]
 

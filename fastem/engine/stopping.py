@@ -1,12 +1,14 @@
 """When to stop: by the gain of the last step, or by the distance to the optimum."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 MEMORY = 3  # ratios of successive gains that the rate of convergence is the median of
 SLOWEST = 0.9999
+PATIENCE = 20  # steps of a random chain
 
 
 class StoppingRule(Protocol):
@@ -19,11 +21,11 @@ class StoppingRule(Protocol):
         ...
 
 
+@dataclass
 class Gain:
     """Stop when a step changes the bound by less than `tol`: scikit-learn's rule."""
 
-    def __init__(self, tol: float):
-        self.tol = tol
+    tol: float
 
     def __call__(self, change: float) -> bool:
         return abs(change) < self.tol
@@ -32,6 +34,7 @@ class Gain:
         pass
 
 
+@dataclass
 class Gap:
     """Stop when the bound is estimated to lie within `tol` of its limit.
 
@@ -39,9 +42,8 @@ class Gap:
     squared). On a plateau rho is near one and a small gain does not stop the fit.
     """
 
-    def __init__(self, tol: float):
-        self.tol = tol
-        self.gains: list[float] = []
+    tol: float
+    gains: list[float] = field(default_factory=list)
 
     def __call__(self, change: float) -> bool:
         if not np.isfinite(change):
@@ -59,4 +61,25 @@ class Gap:
         self.gains.clear()
 
 
-RULES: dict[str, Callable[[float], StoppingRule]] = {"gain": Gain, "gap": Gap}
+@dataclass
+class Patience:
+    """Stop when the greatest bound of a chain has not risen by more than `tol` for PATIENCE steps."""
+
+    tol: float
+    current: float = 0.0  # bounds about the first one
+    best: float = 0.0
+    waited: int = 0
+
+    def __call__(self, change: float) -> bool:
+        if np.isfinite(change):
+            self.current += change
+        rise = self.current - self.best
+        self.waited = 0 if rise > self.tol else self.waited + 1
+        self.best = max(self.best, self.current) if rise > self.tol else self.best
+        return self.waited >= PATIENCE
+
+    def restart(self) -> None:
+        self.waited = 0
+
+
+RULES: dict[str, Callable[[float], StoppingRule]] = {"gain": Gain, "gap": Gap, "patience": Patience}

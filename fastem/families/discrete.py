@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
+from fastem.kernels.assignments import SOFT, Assignment
 from fastem.kernels.passes import HEADER
 from fastem.kernels.streams import accumulated, score_block
 from fastem.sources import Source
@@ -149,7 +150,7 @@ class DiscreteMixtureModel(ABC):
 
     # E-step -----------------------------------------------------------------------------------------------------------
 
-    def e_step(self, source: Source) -> Statistics:
+    def e_step(self, source: Source, assignment: Assignment = SOFT) -> Statistics:
         """One fused pass: responsibilities and their sufficient statistics, nothing kept of the rows.
 
         Raises
@@ -159,7 +160,7 @@ class DiscreteMixtureModel(ABC):
         """
         known = self.row_terms is not None
         parameters = self._parameters(with_row_terms=False) if known else self.kernel_parameters
-        added = source.total(partial(accumulated, parameters))
+        added = source.total(partial(accumulated, parameters, assignment=assignment))
         log_likelihood = float(added[0] + added[1])
         if not log_likelihood > IMPOSSIBLE:
             raise ValueError(

@@ -9,6 +9,7 @@ from scipy.linalg import solve_triangular
 
 from fastem.families.covariances import EPSILON, CovarianceStructure, Moments, Scatter
 from fastem.kernels import passes
+from fastem.kernels.assignments import SOFT, Assignment
 from fastem.kernels.streams import accumulated, in_single_precision, score_block
 from fastem.sources import Source
 
@@ -19,7 +20,10 @@ FLOOR = 1e-6  # variance given to a collapsed component, as a share of the varia
 
 
 class Statistics(NamedTuple):
-    """What one pass over the rows leaves: the log-likelihood of the parameters that made it, and moments."""
+    """What one pass over the rows leaves: the log-likelihood of the parameters that made it, and moments.
+
+    Where every row is given to its most probable component, the log-likelihood is that of the classification.
+    """
 
     log_likelihood: float
     moments: Moments
@@ -33,6 +37,15 @@ class Statistics(NamedTuple):
     def lower_bound(self) -> float:
         """Mean log-likelihood per unit weight: after an exact E-step the bound touches the likelihood."""
         return self.log_likelihood / self.weight
+
+
+def check_that_rows_are_in_range(counts: np.ndarray, weight: float) -> None:
+    """Raise ValueError if more than rounding of the weight has found no component, given sums of responsibilities."""
+    if not counts.sum() > (1 - LOST) * weight:
+        raise ValueError(
+            "The densities of some rows underflow: they lie too far from every component. Rescale the features, "
+            "remove outliers, or choose another start."
+        )
 
 
 @dataclass(frozen=True)
@@ -111,16 +124,12 @@ class GaussianMixtureModel:
 
     # E-step -----------------------------------------------------------------------------------------------------------
 
-    def e_step(self, source: Source) -> Statistics:
+    def e_step(self, source: Source, assignment: Assignment = SOFT) -> Statistics:
         """One fused pass: responsibilities and their sufficient statistics, nothing kept of the rows."""
-        sums = source.total(partial(accumulated, self.kernel_parameters))
+        sums = source.total(partial(accumulated, self.kernel_parameters, assignment=assignment))
         log_likelihood = float(sums[0] + sums[1])
         moments, scatter = self.structure.moments(sums[passes.HEADER :], self.origin, self.means, self.scatter)
-        if not moments.counts.sum() > (1 - LOST) * sums[2]:
-            raise ValueError(
-                "The densities of some rows underflow: they lie too far from every component. Rescale the features, "
-                "remove outliers, or choose another start."
-            )
+        check_that_rows_are_in_range(moments.counts, sums[2])
         return Statistics(log_likelihood, moments, scatter)
 
     def log_likelihood(self, source: Source) -> tuple[float, float]:

@@ -41,20 +41,23 @@ class CategoricalParameters(NamedTuple):
         return cls(origin, 0.5 * log_weights, padded, table.ravel(), starts.astype(np.int64), n_levels - 1.0)
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Components, columns, levels of all columns."""
-        return self.constants.size, self.origin.size, self.table.size // self.padded.size
+    def kernel(self) -> "Sizes":
+        return Sizes(self.table.size // self.padded.size)
 
 
-def auxiliary_size(capacity: int, n_components: int, n_features: int, n_levels: int) -> int:
-    return capacity * n_features  # where the level of a cell lies in the table
+class Sizes(NamedTuple):
+    """What the arrays of a pass take, for the number of levels of all columns."""
+
+    n_levels: int
+
+    def auxiliary_size(self, capacity: int, n_components: int, n_features: int) -> int:
+        return capacity * n_features  # where the level of a cell lies in the table
+
+    def statistics_size(self, n_components: int, n_features: int) -> int:
+        return blocks.counts_size(n_components) * (1 + self.n_levels)
 
 
-def statistics_size(n_components: int, n_features: int, n_levels: int) -> int:
-    return blocks.counts_size(n_components) * (1 + n_levels)
-
-
-def unpack(statistics: np.ndarray, n_components: int, n_features: int, n_levels: int) -> tuple[np.ndarray, np.ndarray]:
+def unpack(statistics: np.ndarray, n_components: int, n_levels: int) -> tuple[np.ndarray, np.ndarray]:
     """Counts (K,), and the sums of r over the rows of each level (K, levels of all columns)."""
     packed = statistics.reshape(1 + n_levels, -1)[:, :n_components]
     return packed[0], packed[1:].T

@@ -27,6 +27,7 @@ class FullParameters(NamedTuple):
     constants: np.ndarray  # (K,) half of log w_k + log det L_k - D/2 log 2 pi
     whiteners: np.ndarray  # (K * packed,) L_k / 2, see `whitening.pack`
     biases: np.ndarray  # (K * D,) -L_k mu_k / 2
+    negligible: float = NEGLIGIBLE  # where all rows of a panel have less, it is left out of the moments
 
     @classmethod
     def of(cls, origin, log_weights, means, whiteners):
@@ -120,13 +121,14 @@ def _log_joint(parameters, n_panels, tile):
 
 
 @vectorised
-def _weighted_deviations(v, panels, n_panels, n_features, mean, score, n_components, root, deviations):
+def _weighted_deviations(v, panels, n_panels, n_features, mean, score, n_components, root, negligible, deviations):
     """sqrt(w r) [x - mean, 1] in panels of D + 1 features; panels without a responsible row are left out.
 
     Returns the number of panels written.
     """
     b = v.builder
     lanes = range(PANEL_VECTORS)
+    threshold = v.splat(negligible if negligible.type == v.real else b.fptrunc(negligible, v.real))
 
     def panel(p, written):
         row = b.mul(p, v.index(v.panel))
@@ -152,7 +154,7 @@ def _weighted_deviations(v, panels, n_panels, n_features, mean, score, n_compone
                 v.store(roots[c], v.at(target, b.mul(n_features, v.index(v.panel))), c * v.width)
             return (b.add(written, v.index(1)),)
 
-        return v.when(v.any_above(greatest, NEGLIGIBLE), (written,), write)
+        return v.when(v.any_above(greatest, threshold), (written,), write)
 
     (written,) = v.loop(n_panels, (v.index(0),), panel)
     return written
@@ -175,6 +177,7 @@ def _accumulate(parameters, n_panels, tile, statistics):
                 tile.scores[k * panel :],
                 n_components,
                 tile.root,
+                parameters.negligible,
                 tile.auxiliary,
             )
             if kept > 0:

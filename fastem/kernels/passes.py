@@ -8,6 +8,7 @@ bit of the result.
 import numpy as np
 from numba import prange
 
+from fastem.kernels.assignments import HARD, NO_MOMENTS, STOCHASTIC, assign_by_lot, assign_to_the_best
 from fastem.kernels.compilation import jitted, parallel
 from fastem.kernels.tiles import load_tile, new_tile, normalise, nowhere, panel_rows, square_responsibilities
 
@@ -39,7 +40,7 @@ def accumulate(parameters, n_panels, tile, statistics):
 
 
 @jitted
-def fused_lanes(rows, weights, parameters, capacity, auxiliary, first_tile, with_moments, begin, end, statistics):
+def fused_lanes(rows, weights, parameters, capacity, auxiliary, first_tile, kind, key, begin, end, statistics):
     """The share of lanes begin, ..., end - 1 of `fused_pass`, in the calling thread."""
     n_lanes, n_features = statistics.shape[0], parameters.origin.size
     tile = new_tile(capacity, n_features, parameters.constants.size, auxiliary, parameters.constants, parameters.origin)
@@ -50,20 +51,31 @@ def fused_lanes(rows, weights, parameters, capacity, auxiliary, first_tile, with
             count = min(capacity, rows.count - t * capacity)
             n_panels = load_tile(rows, t * capacity, count, weights, parameters.origin, tile)
             log_joint(parameters, n_panels, tile)
-            normalise(
-                n_panels,
-                parameters.constants.size,
-                tile.scores,
-                tile.top,
-                tile.weights,
-                tile.root,
-                tile.log_density,
-                tile.totals,
-            )
+            respond(n_panels, parameters.constants.size, tile, kind, key, (first_tile + t) * capacity)
             add_compensated(total, tile.totals[0])
             total[2] += tile.totals[1]
-            if with_moments:
+            if kind != NO_MOMENTS:
                 accumulate(parameters, n_panels, tile, total[HEADER:])
+
+
+@jitted
+def respond(n_panels, n_components, tile, kind, key, first_row):
+    """Half log-joints into what `accumulate` makes responsibilities of, and the log-likelihood of the tile."""
+    if kind == HARD:
+        assign_to_the_best(n_panels, n_components, tile.scores, tile.top, tile.weights, tile.root, tile.totals)
+        return
+    normalise(
+        n_panels,
+        n_components,
+        tile.scores,
+        tile.top,
+        tile.weights,
+        tile.root,
+        tile.log_density,
+        tile.totals,
+    )
+    if kind == STOCHASTIC:
+        assign_by_lot(n_panels, n_components, tile.scores, tile.weights, tile.root, key, first_row)
 
 
 @jitted
@@ -78,17 +90,15 @@ def add_compensated(total, value):
 
 
 @parallel
-def fused_pass(rows, weights, parameters, capacity, auxiliary, first_tile, with_moments, statistics):
+def fused_pass(rows, weights, parameters, capacity, auxiliary, first_tile, kind, key, statistics):
     """Add the statistics of a block that starts with global tile `first_tile` to `statistics` (lanes, HEADER + size).
 
-    `weights` is (count,) or empty for ones; all tiles but the last of a pass are full. Without moments only the
-    log-likelihood and the sum of the weights are added.
+    `weights` is (count,) or empty for ones; all tiles but the last of a pass are full. `kind` and `key` are those of
+    an `assignments.Assignment`.
     """
     for i in prange(statistics.shape[0]):
         lane = np.int64(i)
-        fused_lanes(
-            rows, weights, parameters, capacity, auxiliary, first_tile, with_moments, lane, lane + 1, statistics
-        )
+        fused_lanes(rows, weights, parameters, capacity, auxiliary, first_tile, kind, key, lane, lane + 1, statistics)
 
 
 # scoring --------------------------------------------------------------------------------------------------------------

@@ -133,9 +133,9 @@ class Vectors:
     def maximum(self, a: ir.Value, b: ir.Value) -> ir.Value:
         return self.builder.select(self.builder.fcmp_ordered(">", a, b), a, b)
 
-    def any_above(self, a: ir.Value, threshold: float) -> ir.Value:
-        """One bit: is any lane of `a` above `threshold`?"""
-        mask = self.builder.fcmp_ordered(">", a, self.constant(threshold))
+    def any_above(self, a: ir.Value, b: ir.Value) -> ir.Value:
+        """One bit: is any lane of `a` above that of `b`?"""
+        mask = self.builder.fcmp_ordered(">", a, b)
         bits = ir.IntType(self.width)
         return self.builder.icmp_unsigned("!=", self.builder.bitcast(mask, bits), bits(0))
 

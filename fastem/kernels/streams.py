@@ -8,13 +8,13 @@ import os
 import sys
 import threading
 from collections.abc import Iterable
-from types import ModuleType
 from typing import Any
 
 import numba
 import numpy as np
 
 from fastem.kernels import passes
+from fastem.kernels.assignments import LIKELIHOOD, SOFT, Assignment
 from fastem.kernels.simd import PANEL
 from fastem.kernels.tiles import Rows
 
@@ -94,18 +94,17 @@ class Accumulation:
     ----------
     parameters : NamedTuple
         A family's parameters, whose type selects the kernel.
-    with_moments : bool
-        False for the log-likelihood alone.
+    assignment : Assignment
+        What becomes of the responsibilities; LIKELIHOOD takes the log-likelihood alone.
     """
 
-    def __init__(self, parameters: Any, *, with_moments: bool = True):
+    def __init__(self, parameters: Any, assignment: Assignment = SOFT):
         kernel = kernel_of(parameters)
-        self.parameters, self.with_moments = parameters, with_moments
+        self.parameters, self.assignment = parameters, assignment
         self.n_components, self.n_features = parameters.constants.size, parameters.origin.size
         self.capacity = tile_rows(self.n_components, self.n_features)
-        shape = shape_of(parameters)
-        self.auxiliary = kernel.auxiliary_size(self.capacity, *shape)
-        self.size = passes.HEADER + kernel.statistics_size(*shape)
+        self.auxiliary = kernel.auxiliary_size(self.capacity, self.n_components, self.n_features)
+        self.size = passes.HEADER + kernel.statistics_size(self.n_components, self.n_features)
         self.lanes = np.zeros((0, self.size))
         self.n_tiles = 0
         self.rest = np.empty((0, self.n_features))  # rows that do not fill a tile yet
@@ -150,6 +149,8 @@ class Accumulation:
 
     def _pass(self, rows: np.ndarray, weights: np.ndarray | None) -> None:
         check_width(rows, self.n_features)
+        if len(rows) and not self.n_tiles:
+            self.assignment = self.assignment.of_part(rows[0])
         n_tiles = -(-len(rows) // self.capacity)
         lanes = min(lane_count(self.size), self.n_tiles + n_tiles)
         if lanes > len(self.lanes):  # lanes without a tile yet would add zeros only
@@ -163,7 +164,7 @@ class Accumulation:
 
     def _run(self, rows: Rows, weights: np.ndarray, parallel: bool) -> None:
         """The compiled pass over rows that begin with tile `self.n_tiles`, added to `self.lanes`."""
-        block = rows, weights, self.parameters, self.capacity, self.auxiliary, self.n_tiles, self.with_moments
+        block = rows, weights, self.parameters, self.capacity, self.auxiliary, self.n_tiles, *self.assignment
         if parallel:
             passes.fused_pass(*block, self.lanes)
         else:
@@ -177,19 +178,23 @@ def _aligned_zeros(n_rows: int, n_columns: int) -> np.ndarray:
     return memory[first : first + n_rows * n_columns].reshape(n_rows, n_columns)
 
 
-def accumulated(parameters: Any, blocks: Iterable[tuple[np.ndarray, np.ndarray | None]], *, with_moments: bool = True):
-    """The statistics of a pass over `blocks`, (HEADER + size,); those of parts of the rows add up."""
-    return Accumulation(parameters, with_moments=with_moments).consume(blocks)
+def accumulated(
+    parameters: Any,
+    blocks: Iterable[tuple[np.ndarray, np.ndarray | None]],
+    *,
+    assignment: Assignment = SOFT,
+    with_moments: bool = True,
+) -> np.ndarray:
+    """The statistics of a pass over `blocks`, (HEADER + size,); those of parts of the rows add up.
+
+    Without moments only the log-likelihood and the sum of the weights are taken.
+    """
+    return Accumulation(parameters, assignment if with_moments else LIKELIHOOD).consume(blocks)
 
 
-def kernel_of(parameters: Any) -> ModuleType:
-    """The module that a family's parameters, and with them its kernels, are defined in."""
-    return sys.modules[type(parameters).__module__]
-
-
-def shape_of(parameters: Any) -> tuple[int, ...]:
-    """What the sizes of a kernel's memory depend on: components and features, and more where a family says so."""
-    return getattr(parameters, "shape", (parameters.constants.size, parameters.origin.size))
+def kernel_of(parameters: Any) -> Any:
+    """What knows the sizes of a family's arrays: its parameters say, or it is the module that they are defined in."""
+    return getattr(parameters, "kernel", None) or sys.modules[type(parameters).__module__]
 
 
 def score_block(
@@ -204,7 +209,7 @@ def score_block(
     n_components, n_features = parameters.constants.size, parameters.origin.size
     check_width(rows, n_features)
     capacity = tile_rows(n_components, n_features)
-    auxiliary = kernel_of(parameters).auxiliary_size(capacity, *shape_of(parameters))
+    auxiliary = kernel_of(parameters).auxiliary_size(capacity, n_components, n_features)
     outputs = (
         np.empty(0) if log_density is None else log_density,
         np.empty(0, dtype=np.int64) if labels is None else labels,
