@@ -162,11 +162,6 @@ class CategoricalMixture(DiscreteMixture):
         self.n_levels = n_levels
         self.probabilities_init = probabilities_init
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.categorical = True
-        return tags
-
     n_levels_: np.ndarray
 
     # levels -----------------------------------------------------------------------------------------------------------

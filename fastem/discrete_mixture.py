@@ -97,6 +97,7 @@ class DiscreteMixture(BaseMixture):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = True
+        tags.input_tags.categorical = True  # whole numbers; scikit-learn has no tag for counts
         return tags
 
     def _domain(self) -> Domain:

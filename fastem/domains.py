@@ -10,6 +10,7 @@ MAX_LEVELS = 2**16  # of a column: more are identifiers or measurements
 
 def binary(estimator: str, rows: np.ndarray, first_row: int) -> None:
     """Zeros and ones."""
+    _refuse(rows < 0, rows, first_row, f"Negative values in data passed to {estimator}")
     with np.errstate(over="ignore"):
         wrong = rows * rows != rows
     _refuse(wrong, rows, first_row, f"{estimator} takes zeros and ones only")

@@ -42,7 +42,7 @@ class BernoulliMixtureModel(DiscreteMixtureModel):
 
     def _sums_behind(self, counts: np.ndarray, batch: Statistics) -> np.ndarray:
         a = self.pseudo_count
-        return self.means * (counts[:, None] + 2 * a) - a
+        return np.clip(self.means * (counts[:, None] + 2 * a) - a, 0.0, counts[:, None])
 
     def _log_prior(self, counts: np.ndarray, sums: np.ndarray) -> float:
         return (xlogy(self.pseudo_count, self.means) + xlog1py(self.pseudo_count, -self.means)).sum()

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import xlogy
 
-from fastem.families.discrete import NEAREST, DiscreteMixtureModel, Statistics
+from fastem.families.discrete import NEAREST, TINY, DiscreteMixtureModel, Statistics
 from fastem.kernels import categorical
 
 
@@ -57,7 +57,9 @@ class CategoricalMixtureModel(DiscreteMixtureModel):
 
     def _sums_behind(self, counts: np.ndarray, batch: Statistics) -> np.ndarray:
         a = self.pseudo_count
-        return self.means * (counts[:, None] + a * np.repeat(self.n_levels, self.n_levels)) - a
+        sums = self.means * (counts[:, None] + a * np.repeat(self.n_levels, self.n_levels)) - a
+        sums = np.maximum(sums, 0.0)
+        return sums * counts[:, None] / np.maximum(self._column_totals(sums), TINY)
 
     def _log_prior(self, counts: np.ndarray, sums: np.ndarray) -> float:
         return xlogy(self.pseudo_count, self.means).sum()

@@ -14,6 +14,7 @@ from fastem.sources import Source
 
 EMPTY = 1e-13  # share of the rows below which a component has no row to itself: its sums are rounding
 IMPOSSIBLE = -1e200  # a log-likelihood that no possible rows have
+TINY = np.finfo(np.float64).tiny
 ROWS_TO_CARRY = 10  # rows that a component should expect to have
 NEAREST = 0.01  # of its distance to the edge of the possible values a parameter keeps in an extrapolation
 
@@ -94,7 +95,7 @@ class DiscreteMixtureModel(ABC):
 
     @abstractmethod
     def _sums_behind(self, counts: np.ndarray, batch: Statistics) -> np.ndarray:
-        """Sums (K, C) whose estimate, with these counts, are the means of this model."""
+        """Sums (K, C) whose estimate, with these counts, are the means of this model: possible ones, zero for none."""
 
     @abstractmethod
     def _log_prior(self, counts: np.ndarray, sums: np.ndarray) -> float:
@@ -223,7 +224,7 @@ class DiscreteMixtureModel(ABC):
         means, without the prior.
         """
         past = (1.0 - rate) * statistics.weight / rate * self.weights
-        sums = np.maximum(self._sums_behind(past, statistics), 0.0) + statistics.sums
+        sums = self._sums_behind(past, statistics) + statistics.sums
         counts = past + statistics.counts
         return self.detached().m_step(statistics._replace(counts=counts, sums=sums, row_terms=None))
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import xlogy
 
-from fastem.families.discrete import NEAREST, DiscreteMixtureModel, Statistics
+from fastem.families.discrete import NEAREST, TINY, DiscreteMixtureModel, Statistics
 from fastem.kernels import linear
 
 
@@ -51,8 +51,9 @@ class MultinomialMixtureModel(DiscreteMixtureModel):
         return np.where(totals > 0, smoothed / np.where(totals > 0, totals, 1.0), self.means)
 
     def _sums_behind(self, counts: np.ndarray, batch: Statistics) -> np.ndarray:
-        a, n_trials = self.pseudo_count, batch.sums.sum() / batch.weight
-        return self.means * (n_trials * counts[:, None] + self.n_features * a) - a
+        a, totals = self.pseudo_count, counts[:, None] * batch.sums.sum() / batch.weight
+        sums = np.maximum(self.means * (totals + self.n_features * a) - a, 0.0)
+        return sums * totals / np.maximum(sums.sum(axis=1, keepdims=True), TINY)
 
     def _log_prior(self, counts: np.ndarray, sums: np.ndarray) -> float:
         return xlogy(self.pseudo_count, self.means).sum()

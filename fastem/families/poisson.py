@@ -41,7 +41,8 @@ class PoissonMixtureModel(DiscreteMixtureModel):
 
     def _sums_behind(self, counts: np.ndarray, batch: Statistics) -> np.ndarray:
         a = self.pseudo_count
-        return self.means * (counts[:, None] + a) - a * (self.weights @ self.means)
+        sums = self.means * (counts[:, None] + a) - a * (self.weights @ self.means)
+        return np.where(counts[:, None] > 0, np.maximum(sums, 0.0), 0.0)
 
     def _log_prior(self, counts: np.ndarray, sums: np.ndarray) -> float:
         return self.pseudo_count * (xlogy(_mean_row(counts, sums), self.means) - self.means).sum()
