@@ -12,6 +12,7 @@ from llvmlite import ir
 from numba.extending import overload
 
 from fastem.kernels import blocks, passes
+from fastem.kernels.memory import aligned_zeros
 from fastem.kernels.simd import BLOCK_VECTORS, INTEGERS, PANEL_VECTORS, WIDTH, vectorised
 from fastem.kernels.tiles import transposed
 
@@ -34,7 +35,7 @@ class CategoricalParameters(NamedTuple):
         n_components, total = log_probabilities.shape
         padded = np.full(blocks.counts_size(n_components), -np.inf)
         padded[:n_components] = 0.5 * log_weights
-        table = np.zeros((total, padded.size))
+        table = aligned_zeros(total, padded.size)
         table[:, :n_components] = 0.5 * log_probabilities.T
         starts = np.cumsum(n_levels) - n_levels
         origin = np.zeros(len(n_levels))

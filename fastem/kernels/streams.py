@@ -15,13 +15,13 @@ import numpy as np
 
 from fastem.kernels import passes
 from fastem.kernels.assignments import LIKELIHOOD, SOFT, Assignment
+from fastem.kernels.memory import aligned_zeros
 from fastem.kernels.simd import PANEL
 from fastem.kernels.tiles import Rows
 
 MAX_LANES = 64
 LANE_MEMORY = 2**25  # bytes for the statistics of all lanes
 TILE_MEMORY = 2**19  # bytes for the scores of a tile: they stay in the second-level cache
-LINE = 8  # doubles of a cache line
 PARALLEL_WORK = 1_000_000  # rows * components * features from which a second thread gains more than it costs
 
 _one_parallel_pass = threading.Lock()  # some threading layers abort the process when two threads enter them at once
@@ -154,7 +154,7 @@ class Accumulation:
         n_tiles = -(-len(rows) // self.capacity)
         lanes = min(lane_count(self.size), self.n_tiles + n_tiles)
         if lanes > len(self.lanes):  # lanes without a tile yet would add zeros only
-            grown = _aligned_zeros(lanes, self.size)
+            grown = aligned_zeros(lanes, self.size)
             grown[: len(self.lanes)] = self.lanes
             self.lanes = grown
         weights = np.empty(0) if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
@@ -169,13 +169,6 @@ class Accumulation:
             passes.fused_pass(*block, self.lanes)
         else:
             passes.fused_lanes(*block, 0, len(self.lanes), self.lanes)
-
-
-def _aligned_zeros(n_rows: int, n_columns: int) -> np.ndarray:
-    """Zeros that start on a cache line: a vector across two of them is slow to store and load again."""
-    memory = np.zeros(n_rows * n_columns + LINE)
-    first = -memory.ctypes.data // memory.itemsize % LINE
-    return memory[first : first + n_rows * n_columns].reshape(n_rows, n_columns)
 
 
 def accumulated(
