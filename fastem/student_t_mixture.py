@@ -142,6 +142,8 @@ class StudentTMixture(BaseMixture):
         batch_size=1024,
         learning_decay=0.7,
         learning_offset=10.0,
+        checkpoint=None,
+        checkpoint_every=1,
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -167,6 +169,8 @@ class StudentTMixture(BaseMixture):
         self.batch_size = batch_size
         self.learning_decay = learning_decay
         self.learning_offset = learning_offset
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
 
     @property
     def covariances_(self):
