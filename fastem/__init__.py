@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastem.bounds import free_energy, kl_gap, lower_bound
+    from fastem.em import EM
     from fastem.gaussian_mixture import GaussianMixture
     from fastem.kmeans import KMeans
     from fastem.persistence import load, save
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "EM",
     "ArrayFile",
     "Chunks",
     "GaussianMixture",
@@ -25,7 +28,10 @@ __all__ = [
     "StudentTMixture",
     "Table",
     "__version__",
+    "free_energy",
+    "kl_gap",
     "load",
+    "lower_bound",
     "save",
 ]
 
@@ -40,8 +46,12 @@ _MODULES = {
     **ESTIMATORS,
     "ArrayFile": "fastem.sources.array_files",
     "Chunks": "fastem.sources.chunks",
+    "EM": "fastem.em",
     "Table": "fastem.sources.tables",
+    "free_energy": "fastem.bounds",
+    "kl_gap": "fastem.bounds",
     "load": "fastem.persistence",
+    "lower_bound": "fastem.bounds",
     "save": "fastem.persistence",
 }
 

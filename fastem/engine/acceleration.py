@@ -6,6 +6,7 @@ scheme S3). Its E-step gives the bound there for nothing, so a cycle is two pass
 last one is refused and plain EM goes on from u2.
 """
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,6 +34,7 @@ class Flat(Protocol):
         ...
 
 
+@dataclass
 class Unaccelerated:
     """Plain EM: never proposes anything."""
 
@@ -42,6 +44,7 @@ class Unaccelerated:
     def refused(self) -> None: ...
 
 
+@dataclass
 class Squarem:
     """Watches the steps of EM and proposes where to go instead.
 
@@ -49,12 +52,18 @@ class Squarem:
     ----------
     patient : bool
         Wait until EM is slow, not only until it has settled in a basin.
+    active : bool
+        Whether that has been so.
+    before : Model or None
+        The one before the last plain step.
+    last_change : float
+        Of the bound.
     """
 
-    def __init__(self, *, patient: bool):
-        self.patient, self.active = patient, False
-        self.before: Any = None  # the model before the last plain step
-        self.last_change = np.inf
+    patient: bool
+    active: bool = False
+    before: Any = None
+    last_change: float = np.inf
 
     def propose(self, model: Any, image: Any, change: float, *, plain: bool) -> Any:
         """A proposal, or None, after the step from `model` to its `image`.

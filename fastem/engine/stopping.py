@@ -1,6 +1,7 @@
 """When to stop: by the gain of the last step, or by the distance to the optimum."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -20,11 +21,11 @@ class StoppingRule(Protocol):
         ...
 
 
+@dataclass
 class Gain:
     """Stop when a step changes the bound by less than `tol`: scikit-learn's rule."""
 
-    def __init__(self, tol: float):
-        self.tol = tol
+    tol: float
 
     def __call__(self, change: float) -> bool:
         return abs(change) < self.tol
@@ -33,6 +34,7 @@ class Gain:
         pass
 
 
+@dataclass
 class Gap:
     """Stop when the bound is estimated to lie within `tol` of its limit.
 
@@ -40,9 +42,8 @@ class Gap:
     squared). On a plateau rho is near one and a small gain does not stop the fit.
     """
 
-    def __init__(self, tol: float):
-        self.tol = tol
-        self.gains: list[float] = []
+    tol: float
+    gains: list[float] = field(default_factory=list)
 
     def __call__(self, change: float) -> bool:
         if not np.isfinite(change):
@@ -60,13 +61,14 @@ class Gap:
         self.gains.clear()
 
 
+@dataclass
 class Patience:
     """Stop when the greatest bound of a chain has not risen by more than `tol` for PATIENCE steps."""
 
-    def __init__(self, tol: float):
-        self.tol = tol
-        self.current = self.best = 0.0  # bounds about the first one
-        self.waited = 0
+    tol: float
+    current: float = 0.0  # bounds about the first one
+    best: float = 0.0
+    waited: int = 0
 
     def __call__(self, change: float) -> bool:
         if np.isfinite(change):
