@@ -13,7 +13,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastem.engine.acceleration import Flat
 from fastem.engine.em import Fit, LowerBoundWarning, run_em
-from fastem.engine.stopping import RULES
 from fastem.engine.user_models import (
     BLOCK_ROWS,
     Block,
@@ -112,7 +111,7 @@ class EM(BaseEstimator):
         "model": "no_validation",
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "stopping": [StrOptions(set(RULES))],
+        "stopping": [StrOptions({"gain", "gap"})],
         "acceleration": [StrOptions({"auto", "squarem"}), None],
         "callbacks": "no_validation",
     }
@@ -162,7 +161,8 @@ class EM(BaseEstimator):
         LowerBoundWarning
             If the bound falls by more than rounding explains: a defect of the model.
         ConvergenceWarning
-            If `max_iter` ended the fit.
+            If `max_iter` or Ctrl-C ended the fit. (Before the end of the first iteration Ctrl-C raises
+            KeyboardInterrupt.)
         """
         self._check_model()
         source = validated_source(self, X, sample_weight, reset=True)
@@ -182,24 +182,22 @@ class EM(BaseEstimator):
 
     def _run(self, start: UserModel, source: Source) -> Fit[UserModel]:
         watch = _Watch(tuple(self.callbacks))
-        try:
-            fit = run_em(
-                start,
-                source,
-                tol=self.tol,
-                max_iter=self.max_iter,
-                stopping=self.stopping,
-                acceleration=self.acceleration,
-                after_iteration=watch,
+        fit = run_em(
+            start,
+            source,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            stopping=self.stopping,
+            acceleration=self.acceleration,
+            after_iteration=watch,
+        )
+        if not (fit.converged or watch.stopped) and self.max_iter > 0:
+            why = (
+                f"Ctrl-C ended EM after {fit.n_iter} iterations."
+                if fit.interrupted
+                else f"EM did not converge in max_iter={self.max_iter} iterations. Increase max_iter or tol."
             )
-        except _StoppedByCallbackError:
-            return watch.fit
-        if not fit.converged and self.max_iter > 0:
-            warnings.warn(
-                f"EM did not converge in max_iter={self.max_iter} iterations. Increase max_iter or tol.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
+            warnings.warn(why, ConvergenceWarning, stacklevel=4)
         return fit
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -224,22 +222,16 @@ class EM(BaseEstimator):
         return UserModel(self.model_, self._layout).e_step(source).lower_bound
 
 
-class _StoppedByCallbackError(Exception):
-    """A callback has raised StopIteration."""
-
-
 class _Watch:
-    """Tells the callbacks of every iteration, and keeps the fit as it would be if one of them stopped it."""
+    """Tells the callbacks of every iteration; true if one of them stops the fit."""
 
     def __init__(self, callbacks: tuple[Callback, ...]):
-        self.callbacks = callbacks
-        self.lower_bounds: list[float] = []
+        self.callbacks, self.stopped = callbacks, False
 
-    def __call__(self, iteration: int, model: UserModel, change: float) -> None:
-        self.lower_bounds.append(model.lower_bound)
-        self.fit = Fit(model, self.lower_bounds, False, iteration)
+    def __call__(self, iteration: int, model: UserModel, change: float) -> bool:
         for callback in self.callbacks:
             try:
                 callback(iteration, model.model, model.lower_bound)
-            except StopIteration as stop:
-                raise _StoppedByCallbackError from stop
+            except StopIteration:
+                self.stopped = True
+        return self.stopped

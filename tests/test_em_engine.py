@@ -233,6 +233,17 @@ def test_a_callback_may_stop_the_fit():
     assert not em.converged_
 
 
+def test_ctrl_c_leaves_what_has_been_reached():
+    def press(iteration, model, bound):
+        if iteration == 2:
+            raise KeyboardInterrupt
+
+    with pytest.warns(ConvergenceWarning, match="Ctrl-C ended EM after 2 iterations"):
+        em = EM(Coin(0.3), tol=0.0, callbacks=[press]).fit(TOSSES)
+    assert em.model_.p == 0.6
+    assert len(em.lower_bounds_) == 2
+
+
 class Exhausted(Coin):
     def m_step(self, sums):
         return next(iter(()))
