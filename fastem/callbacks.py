@@ -50,13 +50,13 @@ class Tasks:
             self.start = self.root.subcontext(task_name="start", max_subtasks=self.max_iter)
             self.start.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
-    def iteration(self, model: Any) -> bool:
-        """Report an iteration that made `model`; True if a callback wants no more of them."""
+    def iteration(self, model: Any, **attributes: Any) -> bool:
+        """Report an iteration that made `model` and more attributes; True if a callback wants no more of them."""
         if self.start is None:
             return False
         task = self.start.subcontext(task_name="iteration")
         task.call_on_fit_task_begin(estimator=self.estimator, **self.data)
-        return self._end(task, model)
+        return self._end(task, model, **attributes)
 
     def end_start(self, model: Any) -> None:
         if self.start is not None:
@@ -66,10 +66,10 @@ class Tasks:
         if self.root is not None:
             self._end(self.root, model)
 
-    def _end(self, task: Any, model: Any) -> bool:
+    def _end(self, task: Any, model: Any, **more: Any) -> bool:
         def attributes() -> dict[str, Any]:
             fitted = copy(self.estimator)
             self.keep(fitted, model)
-            return {name: value for name, value in vars(fitted).items() if name.endswith("_")}
+            return {**{name: value for name, value in vars(fitted).items() if name.endswith("_")}, **more}
 
         return task.call_on_fit_task_end(estimator=self.estimator, reconstruction_attributes=attributes, **self.data)

@@ -265,7 +265,7 @@ class _Watch:
     def __init__(self, callbacks: tuple[Callback, ...]):
         self.callbacks, self.stopped = callbacks, False
 
-    def __call__(self, iteration: int, model: UserModel, change: float) -> bool:
+    def __call__(self, iteration: int, model: UserModel, bound: float, change: float) -> bool:
         for callback in self.callbacks:
             try:
                 callback(iteration, model.model, model.lower_bound)

@@ -193,7 +193,7 @@ class KMeans(OnlineMixin, LongFitMixin, ClassNamePrefixFeaturesOutMixin, Transfo
             checkpoint.bind(source.fingerprint())
         sample, n_starts = self._sample(source), self._n_starts()
         tol = self.tol * (sample.mean_variance() if sample.complete else mean_variance(source, sample.mean))
-        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        metadata = {"n_samples": source.n_rows, "sample_weight": sample_weight}
         tasks = Tasks(self, n_starts, self.max_iter, _keep_on, X=X, y=y, metadata=metadata)
 
         def run(start: Any, number: int, loop: Any, keep: Any) -> LloydFit:
@@ -272,7 +272,9 @@ class KMeans(OnlineMixin, LongFitMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         options = {"tol": tol, "max_iter": self.max_iter, "state": loop, "keep": keep}
         if self.learning_method == "online":
             learner = self._for_learning(centers, source.n_features)
-            fit = run_em(learner, source, after_iteration=lambda n, model, change: tasks.iteration(model), **options)
+            fit = run_em(
+                learner, source, after_iteration=lambda n, model, bound, change: tasks.iteration(model), **options
+            )
             found = learned(fit.model)
             statistics = found.e_step(source)
             return LloydFit(found, statistics.inertia, statistics.counts, fit.n_iter, fit.interrupted)

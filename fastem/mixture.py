@@ -126,7 +126,7 @@ class BaseMixture(OnlineMixin, LongFitMixin, DensityMixin, BaseEstimator, ABC):
         if checkpoint is not None:
             checkpoint.bind(source.fingerprint())
         starts = None if continued else self._starts(source, random_state)
-        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        metadata = {"n_samples": source.n_rows, "sample_weight": sample_weight}
         tasks = Tasks(self, self.n_init, self.max_iter, _keep_on, X=X, y=y, metadata=metadata)
 
         def next_start(number: int) -> Any:
@@ -452,7 +452,7 @@ class _Watch:
         if verbose:
             print(f"Initialization {start}")
 
-    def __call__(self, iteration: int, model: Any, change: float) -> bool:
+    def __call__(self, iteration: int, model: Any, bound: float, change: float) -> bool:
         for component in model.repairs:
             self.repaired.setdefault(component, iteration)
         if self.verbose and iteration % self.interval == 0:
@@ -460,7 +460,7 @@ class _Watch:
             details = f"\t time lapse {now - self.last:.5f}s\t ll change {change:.5f}" if self.verbose > 1 else ""
             print(f"  Iteration {iteration}{details}")
             self.last = now
-        return self.tasks.iteration(model)
+        return self.tasks.iteration(model, lower_bound_=bound)
 
     def end(self, fit: Fit) -> None:
         self.tasks.end_start(fit.model)
