@@ -482,3 +482,29 @@ def test_streams_refuse_levels_that_come_late():
     with pytest.raises(ValueError, match=r"knows the levels 0, \.\.\., 2"):
         mixture.partial_fit(np.maximum(rows, 3))
     CategoricalMixture(2, random_state=0, n_levels=4).partial_fit(np.minimum(rows, 2)).partial_fit(np.maximum(rows, 3))
+
+
+@every_family
+def test_a_fit_that_is_killed_goes_on(family, tmp_path, monkeypatch):
+    problem = case(family, 400, 4, 3)
+    options = {"tol": 0.0, "max_iter": 12, "acceleration": "squarem"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        expected = mixture_of(problem, **options).fit(problem.rows)
+        model_type = type(expected._model())
+        e_step, calls = model_type.e_step, []
+
+        def killed(*args):
+            calls.append(1)
+            if len(calls) == 6:
+                raise OSError("killed")
+            return e_step(*args)
+
+        monkeypatch.setattr(model_type, "e_step", killed)
+        mixture = mixture_of(problem, checkpoint=tmp_path / "state", **options)
+        with pytest.raises(OSError, match="killed"):
+            mixture.fit(problem.rows)
+        again = mixture_of(problem, checkpoint=tmp_path / "state", **options).fit(problem.rows)
+    assert len(calls) < 6 + 12
+    assert again.lower_bounds_ == expected.lower_bounds_
+    assert_array_equal(fitted_table(again), fitted_table(expected))
