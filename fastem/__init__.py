@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastem.bayesian_gaussian_mixture import BayesianGaussianMixture
     from fastem.bounds import free_energy, kl_gap, lower_bound
     from fastem.em import EM
     from fastem.gaussian_mixture import GaussianMixture
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 __all__ = [
     "EM",
     "ArrayFile",
+    "BayesianGaussianMixture",
     "Chunks",
     "GaussianMixture",
     "KMeans",
@@ -37,6 +39,7 @@ __all__ = [
 
 # The estimators and the modules they live in; also the only classes that a model file may name.
 ESTIMATORS = {
+    "BayesianGaussianMixture": "fastem.bayesian_gaussian_mixture",
     "GaussianMixture": "fastem.gaussian_mixture",
     "KMeans": "fastem.kmeans",
     "StudentTMixture": "fastem.student_t_mixture",
