@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fastem.bayesian_gaussian_mixture import BayesianGaussianMixture
     from fastem.bernoulli_mixture import BernoulliMixture
     from fastem.bounds import free_energy, kl_gap, lower_bound
     from fastem.categorical_mixture import CategoricalMixture
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 __all__ = [
     "EM",
     "ArrayFile",
+    "BayesianGaussianMixture",
     "BernoulliMixture",
     "CategoricalMixture",
     "Chunks",
@@ -45,6 +47,7 @@ __all__ = [
 
 # The estimators and the modules they live in; also the only classes that a model file may name.
 ESTIMATORS = {
+    "BayesianGaussianMixture": "fastem.bayesian_gaussian_mixture",
     "BernoulliMixture": "fastem.bernoulli_mixture",
     "CategoricalMixture": "fastem.categorical_mixture",
     "GaussianMixture": "fastem.gaussian_mixture",
