@@ -508,3 +508,15 @@ def test_a_fit_that_is_killed_goes_on(family, tmp_path, monkeypatch):
     assert len(calls) < 6 + 12
     assert again.lower_bounds_ == expected.lower_bounds_
     assert_array_equal(fitted_table(again), fitted_table(expected))
+
+
+@every_family
+@never_mind
+def test_the_log_likelihood_is_the_bound_plus_the_divergence(family):
+    problem = case(family, 50, 3, 3)
+    mixture = mixture_of(problem).fit(problem.rows)
+    q = np.random.default_rng(0).dirichlet(np.ones(3), size=50)
+    bound, gap = fastem.lower_bound(mixture, problem.rows, q), fastem.kl_gap(mixture, problem.rows, q)
+    assert gap > 0.1
+    assert_allclose(bound + gap, mixture.score(problem.rows), rtol=1e-12)
+    assert_allclose(fastem.lower_bound(mixture, problem.rows), mixture.score(problem.rows), rtol=1e-12)
