@@ -26,7 +26,8 @@ class CategoricalMixture(DiscreteMixture):
     n_components : int, default=1
         Number of components K.
     n_levels : int or array-like of shape (n_features,), default=None
-        Number of levels of the columns, all alike or one by one. None: one more than the greatest in the data.
+        Number of levels of the columns, all alike or one by one. None: one more than the greatest in the data, for
+        `partial_fit` in the rows of the first call.
     tol : float, default=1e-3
         Stop when the lower bound, in nats per unit weight, changes by less.
     max_iter : int, default=100
