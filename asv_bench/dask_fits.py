@@ -35,9 +35,9 @@ def part_of_rows(block_id, n_rows):
     return np.random.default_rng(block_id).normal(size=(n_rows, D))
 
 
-def seconds_of(fit):
+def seconds_of_a_fit(data):
     begun = time.perf_counter()
-    fit()
+    mixture().fit(data)
     return time.perf_counter() - begun
 
 
@@ -57,10 +57,7 @@ def main(n_rows=4_000_000, n_parts=16):
             ).persist()
             mixture().fit(made[: 2 * size])  # every worker compiles, or finds what is compiled
             mixture().fit(rows[: 2 * size])
-            pairs = [
-                (seconds_of(lambda: mixture().fit(rows)), seconds_of(lambda: mixture().fit(made)))
-                for _ in range(REPEATS)
-            ]
+            pairs = [(seconds_of_a_fit(rows), seconds_of_a_fit(made)) for _ in range(REPEATS)]
         times[workers] = [min(column) for column in zip(*pairs, strict=True)]
         memory, cluster_time = times[workers]
         print(
