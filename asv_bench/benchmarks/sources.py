@@ -1,5 +1,7 @@
 """Where rows come from: the time of a pass beside that over the array, and what a fit needs of memory."""
 
+from pathlib import Path
+
 import numpy as np
 
 from benchmarks.common import SIZES, blobs, in_turn, pass_over
@@ -40,7 +42,8 @@ def _from_library(kind, rows):
     if kind == "zarr":
         import zarr
 
-        zarr.save_array("rows.zarr", np.array(rows))
+        if not Path("rows.zarr").exists():
+            zarr.save_array("rows.zarr", np.array(rows))
         return as_source("rows.zarr")
     import pyarrow
     import pyarrow.parquet
