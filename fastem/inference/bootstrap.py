@@ -84,8 +84,8 @@ def bootstrap(
     TypeError
         If the model is no `GaussianMixture`.
     ValueError
-        If X, the weights, the kind or `n_boot` are invalid, a component has the weight zero, or fewer than two refits
-        succeed.
+        If X, the weights, the kind or `n_boot` are invalid, the model was fitted with another `e_step` than 'soft', a
+        component has the weight zero, or fewer than two refits succeed.
 
     Warns
     -----
@@ -94,6 +94,8 @@ def bootstrap(
     """
     _check(n_boot, kind)
     theta, source = opened(model, X, sample_weight)
+    if model.e_step != "soft":
+        raise ValueError(f"The refits maximise the likelihood; e_step={model.e_step!r} does not.")
     if not (theta.weights > 0).all():
         raise ValueError("Components of weight zero cannot begin a refit: fit with fewer components.")
     random_state = check_random_state(random_state)
@@ -114,7 +116,7 @@ def bootstrap(
 def _check(n_boot: Any, kind: str) -> None:
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}, got {kind!r}.")
-    if not isinstance(n_boot, Integral) or isinstance(n_boot, bool) or n_boot < 2:
+    if not isinstance(n_boot, Integral) or n_boot < 2:
         raise ValueError(f"n_boot must be an integer, at least 2, got {n_boot!r}.")
 
 
@@ -127,21 +129,21 @@ def _frequencies(source: Source) -> np.ndarray:
 
 def _refitted(model: GaussianMixture, total: float) -> GaussianMixture:
     """An estimator that begins at the parameters of the model."""
-    return clone(model).set_params(
+    estimator = clone(model).set_params(
         weights_init=model.weights_,
         means_init=model.means_,
         precisions_init=model.precisions_,
         init_params="kmeans",
         tol=min(model.tol, GAP / total),
         stopping="gap",
-        acceleration=None if model.e_step == "hard" else "squarem",
+        acceleration="squarem",
         max_iter=max(model.max_iter, MOST_ITERATIONS),
         n_init=1,
         learning_method="batch",
         warm_start=False,
         verbose=0,
-        checkpoint=None,
     )
+    return estimator.set_params(checkpoint=None) if "checkpoint" in estimator.get_params() else estimator
 
 
 def _succeeds(estimator: GaussianMixture, rows: Any, weights: np.ndarray | None) -> bool:

@@ -102,16 +102,17 @@ class StandardErrors:
         quantile = norm.ppf(0.5 + 0.5 * level)
         values, errors = self.estimates, np.sqrt(np.diagonal(self.covariance))
         limits = values + np.multiply.outer([-quantile, quantile], errors)
-        weights, variances = np.arange(len(values)) < self.layout.n_components, self._variances
-        w, v, some = values[weights], values[variances], errors[weights]
+        first, variances = slice(self.layout.n_components), self._variances
+        w, v, some = values[first], values[variances], errors[first]
         with np.errstate(divide="ignore", invalid="ignore"):
             steps = np.where(some == 0.0, 0.0, some / (w * (1.0 - w)))  # a single component has the weight one
             logits = np.where(some == 0.0, 0.0, logit(w))
             limits[:, variances] = v * np.exp(np.multiply.outer([-quantile, quantile], errors[variances] / v))
         of_weights = expit(logits + np.multiply.outer([-quantile, quantile], steps))
-        limits[:, weights] = np.where(some == 0.0, w, of_weights)
+        limits[:, first] = np.where(some == 0.0, w, of_weights)
         below, above = (self.layout.unpack(side) for side in limits)
-        return ConfidenceIntervals(*(np.stack(pair, axis=-1) for pair in zip(below, above, strict=True)), level=level)
+        weights, means, covariances = (np.stack(pair, axis=-1) for pair in zip(below, above, strict=True))
+        return ConfidenceIntervals(weights, means, covariances, level)
 
     @property
     def _variances(self) -> np.ndarray:
