@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastem import inference
+    from fastem.bayesian_gaussian_mixture import BayesianGaussianMixture
+    from fastem.bernoulli_mixture import BernoulliMixture
     from fastem.bounds import free_energy, kl_gap, lower_bound
+    from fastem.categorical_mixture import CategoricalMixture
     from fastem.divergences import entropy, kl_divergence
     from fastem.em import EM
     from fastem.gaussian_mixture import GaussianMixture
     from fastem.inference import standard_errors
     from fastem.kmeans import KMeans
+    from fastem.multinomial_mixture import MultinomialMixture
     from fastem.persistence import load, save
+    from fastem.poisson_mixture import PoissonMixture
     from fastem.sources.array_files import ArrayFile
     from fastem.sources.chunks import Chunks
     from fastem.sources.tables import Table
@@ -25,9 +30,14 @@ __version__ = "0.1.0"
 __all__ = [
     "EM",
     "ArrayFile",
+    "BayesianGaussianMixture",
+    "BernoulliMixture",
+    "CategoricalMixture",
     "Chunks",
     "GaussianMixture",
     "KMeans",
+    "MultinomialMixture",
+    "PoissonMixture",
     "StudentTMixture",
     "Table",
     "__version__",
@@ -44,8 +54,13 @@ __all__ = [
 
 # The estimators and the modules they live in; also the only classes that a model file may name.
 ESTIMATORS = {
+    "BayesianGaussianMixture": "fastem.bayesian_gaussian_mixture",
+    "BernoulliMixture": "fastem.bernoulli_mixture",
+    "CategoricalMixture": "fastem.categorical_mixture",
     "GaussianMixture": "fastem.gaussian_mixture",
     "KMeans": "fastem.kmeans",
+    "MultinomialMixture": "fastem.multinomial_mixture",
+    "PoissonMixture": "fastem.poisson_mixture",
     "StudentTMixture": "fastem.student_t_mixture",
 }
 

@@ -1,5 +1,6 @@
 """EM for any model: the loop of the built-in mixtures for models that users write."""
 
+import os
 import warnings
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
@@ -11,8 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from fastem.engine.acceleration import Flat
-from fastem.engine.em import Fit, LowerBoundWarning, run_em
+from fastem.engine.acceleration import Flat, accelerator
+from fastem.engine.checkpoint import Checkpoint, described
+from fastem.engine.em import Fit, LowerBoundWarning, State, run_em
 from fastem.engine.stopping import RULES
 from fastem.engine.user_models import (
     BLOCK_ROWS,
@@ -21,7 +23,9 @@ from fastem.engine.user_models import (
     Statistics,
     UserModel,
     check_methods,
+    digest_of,
     layout_of,
+    modules_of,
 )
 from fastem.sources import Source
 from fastem.validation import validated_source
@@ -66,6 +70,12 @@ class EM(BaseEstimator):
     callbacks : iterable of callables, default=()
         Called after every M-step with the number of the iteration (from 1), the new model, and the lower bound per unit
         weight at the parameters before the M-step. One that raises StopIteration ends the fit with the new model.
+    checkpoint : path, default=None
+        A file that holds the whole state of the fit, replaced in one step. If it exists, the fit goes on from there and
+        ends with the same bits as one that was never stopped; `max_iter` may be another, nothing else. The model and
+        its statistics must be NamedTuples or dataclasses of numbers, text and arrays, defined in a module.
+    checkpoint_every : int, default=1
+        Iterations between two writes.
 
     Attributes
     ----------
@@ -112,9 +122,11 @@ class EM(BaseEstimator):
         "model": "no_validation",
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "stopping": [StrOptions(set(RULES))],
+        "stopping": [StrOptions({"gain", "gap"})],
         "acceleration": [StrOptions({"auto", "squarem"}), None],
         "callbacks": "no_validation",
+        "checkpoint": [str, os.PathLike, None],
+        "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
     }
 
     def __init__(
@@ -126,6 +138,8 @@ class EM(BaseEstimator):
         stopping: str = "gain",
         acceleration: str | None = None,
         callbacks: Iterable[Callback] = (),
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
     ):
         self.model = model
         self.tol = tol
@@ -133,6 +147,8 @@ class EM(BaseEstimator):
         self.stopping = stopping
         self.acceleration = acceleration
         self.callbacks = callbacks
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "EM":
@@ -155,14 +171,18 @@ class EM(BaseEstimator):
         TypeError
             If the model lacks a method, or its statistics are no record of numbers with a `lower_bound`.
         ValueError
-            If X or the weights are invalid, or statistics are not finite, do not add up or ignore the weights.
+            If X or the weights are invalid, or statistics are not finite, do not add up or ignore the weights; if the
+            checkpoint is damaged, or that of a fit to other data or with other settings.
+        OSError
+            If the checkpoint cannot be written; the one before is left as it was.
 
         Warns
         -----
         LowerBoundWarning
             If the bound falls by more than rounding explains: a defect of the model.
         ConvergenceWarning
-            If `max_iter` ended the fit.
+            If `max_iter` or Ctrl-C ended the fit. With a checkpoint, and before the end of the first iteration, Ctrl-C
+            raises KeyboardInterrupt.
         """
         self._check_model()
         source = validated_source(self, X, sample_weight, reset=True)
@@ -181,26 +201,41 @@ class EM(BaseEstimator):
             check_methods(self.model, f"acceleration={self.acceleration!r}: the model", ("flatten", "unflatten"))
 
     def _run(self, start: UserModel, source: Source) -> Fit[UserModel]:
-        watch = _Watch(tuple(self.callbacks))
+        watch, checkpoint = _Watch(tuple(self.callbacks)), self._checkpoint(start, source)
+        state = State(start, -np.inf, RULES[self.stopping](self.tol), accelerator(self.acceleration))
+        if checkpoint is not None:
+            state = checkpoint.state() or state
+            checkpoint.keep(state, now=True)  # before the work: it tells whether the file can be written
         try:
-            fit = run_em(
+            fit: Fit[UserModel] = run_em(
                 start,
                 source,
                 tol=self.tol,
                 max_iter=self.max_iter,
-                stopping=self.stopping,
-                acceleration=self.acceleration,
                 after_iteration=watch,
+                state=state,
+                keep=None if checkpoint is None else checkpoint.keep,
             )
-        except _StoppedByCallbackError:
-            return watch.fit
-        if not fit.converged and self.max_iter > 0:
-            warnings.warn(
-                f"EM did not converge in max_iter={self.max_iter} iterations. Increase max_iter or tol.",
-                ConvergenceWarning,
-                stacklevel=4,
+        finally:
+            if checkpoint is not None:
+                checkpoint.flush()
+        if not (fit.converged or watch.stopped) and self.max_iter > 0:
+            why = (
+                f"Ctrl-C ended EM after {fit.n_iter} iterations."
+                if fit.interrupted
+                else f"EM did not converge in max_iter={self.max_iter} iterations. Increase max_iter or tol."
             )
+            warnings.warn(why, ConvergenceWarning, stacklevel=4)
         return fit
+
+    def _checkpoint(self, start: UserModel, source: Source) -> Checkpoint | None:
+        if self.checkpoint is None:
+            return None
+        settings = {name: described(getattr(self, name)) for name in ("tol", "stopping", "acceleration")}
+        settings["model"] = digest_of(self.model)
+        checkpoint = Checkpoint(self.checkpoint, self.checkpoint_every, settings, modules_of(start))
+        checkpoint.bind(source.fingerprint())
+        return checkpoint
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
@@ -224,22 +259,16 @@ class EM(BaseEstimator):
         return UserModel(self.model_, self._layout).e_step(source).lower_bound
 
 
-class _StoppedByCallbackError(Exception):
-    """A callback has raised StopIteration."""
-
-
 class _Watch:
-    """Tells the callbacks of every iteration, and keeps the fit as it would be if one of them stopped it."""
+    """Tells the callbacks of every iteration; true if one of them stops the fit."""
 
     def __init__(self, callbacks: tuple[Callback, ...]):
-        self.callbacks = callbacks
-        self.lower_bounds: list[float] = []
+        self.callbacks, self.stopped = callbacks, False
 
-    def __call__(self, iteration: int, model: UserModel, change: float) -> None:
-        self.lower_bounds.append(model.lower_bound)
-        self.fit = Fit(model, self.lower_bounds, False, iteration)
+    def __call__(self, iteration: int, model: UserModel, bound: float, change: float) -> bool:
         for callback in self.callbacks:
             try:
                 callback(iteration, model.model, model.lower_bound)
-            except StopIteration as stop:
-                raise _StoppedByCallbackError from stop
+            except StopIteration:
+                self.stopped = True
+        return self.stopped

@@ -89,6 +89,12 @@ class GaussianMixture(GaussianDistributionMixin, BaseMixture):
         stream converges; the less, the faster a drifting one is followed.
     learning_offset : float, default=10.0
         tau, which slows the first steps down.
+    checkpoint : path, default=None
+        A file that the whole state of the fit is written to, in one step, after every `checkpoint_every` passes and
+        when Ctrl-C interrupts it. The same call finds it, goes on from there and ends with the same bits. Other data
+        or other settings are refused.
+    checkpoint_every : int, default=1
+        Passes between two writes.
 
     Attributes
     ----------
@@ -163,6 +169,8 @@ class GaussianMixture(GaussianDistributionMixin, BaseMixture):
         batch_size=1024,
         learning_decay=0.7,
         learning_offset=10.0,
+        checkpoint=None,
+        checkpoint_every=1,
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -187,6 +195,8 @@ class GaussianMixture(GaussianDistributionMixin, BaseMixture):
         self.batch_size = batch_size
         self.learning_decay = learning_decay
         self.learning_offset = learning_offset
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
 
     # what the family adds ---------------------------------------------------------------------------------------------
 

@@ -14,15 +14,18 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from fastem.callbacks import Tasks, with_callbacks
 from fastem.engine import seeding
 from fastem.engine.em import run_em
 from fastem.engine.lloyd import LloydFit, mean_variance, run_lloyd, run_lloyd_in_memory
+from fastem.engine.starts import run_starts
 from fastem.families.centers import Centers
-from fastem.online import LARGEST_SEED, OnlineMixin
+from fastem.long_fits import LongFitMixin
+from fastem.online import LARGEST_SEED, OnlineMixin, learned
 from fastem.results import Write, check_method, in_blocks, of_all
 from fastem.sources import Block, Source
 from fastem.validation import validated_source
@@ -33,7 +36,7 @@ SAMPLE_STARTS = 3  # of them, the best of which goes on to all rows
 SMALL_WORK = 4_000_000  # rows * clusters * features up to which one call for all iterations beats passes with threads
 
 
-class KMeans(OnlineMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
+class KMeans(OnlineMixin, LongFitMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
     """k-means clustering by Lloyd's algorithm; a drop-in for `sklearn.cluster.KMeans` on dense data.
 
     Minimises the inertia, sum_n w_n min_k |x_n - c_k|^2. An iteration is one pass over the rows: every row finds its
@@ -69,6 +72,12 @@ class KMeans(OnlineMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clu
         stream converges; the less, the faster a drifting one is followed.
     learning_offset : float, default=10.0
         tau, which slows the first steps down.
+    checkpoint : path, default=None
+        A file that the whole state of the fit is written to, in one step, after every `checkpoint_every` passes and
+        when Ctrl-C interrupts it. The same call finds it, goes on from there and ends with the same bits. Other data
+        or other settings are refused.
+    checkpoint_every : int, default=1
+        Passes between two writes.
 
     Attributes
     ----------
@@ -110,6 +119,7 @@ class KMeans(OnlineMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clu
         "verbose": ["verbose"],
         "random_state": ["random_state"],
         **OnlineMixin._online_constraints,
+        **LongFitMixin._long_fit_constraints,
     }
 
     def __init__(
@@ -126,6 +136,8 @@ class KMeans(OnlineMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clu
         batch_size=1024,
         learning_decay=0.7,
         learning_offset=10.0,
+        checkpoint=None,
+        checkpoint_every=1,
     ):
         self.n_clusters = n_clusters
         self.init = init
@@ -138,9 +150,12 @@ class KMeans(OnlineMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clu
         self.batch_size = batch_size
         self.learning_decay = learning_decay
         self.learning_offset = learning_offset
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
 
     # fitting ----------------------------------------------------------------------------------------------------------
 
+    @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None):
         """Find the centres.
@@ -166,21 +181,36 @@ class KMeans(OnlineMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clu
         Warns
         -----
         ConvergenceWarning
-            If the data have fewer distinct rows than there are clusters.
+            If the data have fewer distinct rows than there are clusters. Or if Ctrl-C ended the fit: the centres are
+            the best so far. With a `checkpoint`, KeyboardInterrupt is raised when it is written.
         """
-        random_state = check_random_state(self.random_state)
+        checkpoint, record, random_state = self._begun()
         source = self._source(X, sample_weight, reset=True, seed=random_state.randint(LARGEST_SEED))
         if source.n_candidates < self.n_clusters:
             weighted = "" if sample_weight is None else " with a positive weight"
             raise ValueError(f"n_samples={source.n_candidates}{weighted} should be >= n_clusters={self.n_clusters}.")
-        sample = self._sample(source)
+        if checkpoint is not None:
+            checkpoint.bind(source.fingerprint())
+        sample, n_starts = self._sample(source), self._n_starts()
         tol = self.tol * (sample.mean_variance() if sample.complete else mean_variance(source, sample.mean))
-        fits = []
-        for n in range(self._n_starts()):
-            fits.append(self._run(self._start(sample, random_state), source, sample, tol, random_state))
+        metadata = {"n_samples": source.n_rows, "sample_weight": sample_weight}
+        tasks = Tasks(self, n_starts, self.max_iter, _keep_on, X=X, y=y, metadata=metadata)
+
+        def run(start: Any, number: int, loop: Any, keep: Any) -> LloydFit:
+            tasks.begin_start()
+            fit = self._run(start, source, sample, tol, tasks, loop, keep)
+            tasks.end_start(fit.centers)
             if self.verbose:
-                print(f"Start {n}: {fits[-1].n_iter} iterations, inertia {fits[-1].inertia:.6g}")
-        self._keep(min(fits, key=lambda fit: fit.inertia), source)
+                print(f"Start {number}: {fit.n_iter} iterations, inertia {fit.inertia:.6g}")
+            return fit
+
+        def next_start(number: int) -> Centers:
+            return self._best_start(sample, tol, random_state)
+
+        best = run_starts(record, n_starts, next_start, run, lambda fit: -fit.inertia, checkpoint)
+        self._keep(best, source)
+        tasks.end(best.centers)
+        self._warn(best)
         self._first_rows = []
         return self
 
@@ -226,19 +256,31 @@ class KMeans(OnlineMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clu
             )
         return centers
 
-    def _run(self, centers: Centers, source: Source, sample: "_Sample", tol: float, random_state) -> LloydFit:
+    def _best_start(self, sample: "_Sample", tol: float, random_state) -> Centers:
+        """A start; where Lloyd's iterations can begin on the sample, the best of some after them."""
+        start = self._start(sample, random_state)
+        if sample.complete or not isinstance(self.init, str) or self.learning_method == "online":
+            return start
+        starts = [start] + [self._start(sample, random_state) for _ in range(SAMPLE_STARTS - 1)]
         memory = sample.rows, sample.weights
+        runs = [run_lloyd_in_memory(start, *memory, tol=tol, max_iter=SAMPLE_ITERATIONS) for start in starts]
+        return min(runs, key=lambda run: run.inertia).centers
+
+    def _run(
+        self, centers: Centers, source: Source, sample: "_Sample", tol: float, tasks: Tasks, loop: Any, keep: Any
+    ) -> LloydFit:
+        options = {"tol": tol, "max_iter": self.max_iter, "state": loop, "keep": keep}
         if self.learning_method == "online":
-            fit = run_em(self._for_learning(centers, source.n_features), source, tol=tol, max_iter=self.max_iter)
-            statistics = fit.model.model.e_step(source)
-            return LloydFit(fit.model.model, statistics.inertia, statistics.counts, fit.n_iter)
+            learner = self._for_learning(centers, source.n_features)
+            fit = run_em(
+                learner, source, after_iteration=lambda n, model, bound, change: tasks.iteration(model), **options
+            )
+            found = learned(fit.model)
+            statistics = found.e_step(source)
+            return LloydFit(found, statistics.inertia, statistics.counts, fit.n_iter, fit.interrupted)
         if sample.complete and self.n_clusters * sample.rows.size <= SMALL_WORK:
-            return run_lloyd_in_memory(centers, *memory, tol=tol, max_iter=self.max_iter)
-        if not sample.complete and isinstance(self.init, str):
-            starts = [centers] + [self._start(sample, random_state) for _ in range(SAMPLE_STARTS - 1)]
-            runs = [run_lloyd_in_memory(start, *memory, tol=tol, max_iter=SAMPLE_ITERATIONS) for start in starts]
-            centers = min(runs, key=lambda run: run.inertia).centers
-        return run_lloyd(centers, source, tol=tol, max_iter=self.max_iter)
+            return run_lloyd_in_memory(centers, sample.rows, sample.weights, tol=tol, max_iter=self.max_iter)
+        return run_lloyd(centers, source, after_iteration=lambda n, centers: tasks.iteration(centers), **options)
 
     def _keep(self, fit: LloydFit, source: Source) -> None:
         self.cluster_centers_, self.counts_ = fit.centers.means, fit.counts
@@ -248,14 +290,19 @@ class KMeans(OnlineMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clu
         self.n_iter_ = fit.n_iter
         self.n_passes_ = source.n_passes
         self.labels_ = of_all(source, *self._results("predict"))
+
+    def _warn(self, fit: LloydFit) -> None:
+        messages = []
         n_filled = np.count_nonzero(fit.counts)
+        if fit.interrupted:
+            messages.append(f"The fit was interrupted after iteration {fit.n_iter}: the centres are the best so far.")
         if n_filled < self.n_clusters:
-            warnings.warn(
+            messages.append(
                 f"Only {n_filled} of {self.n_clusters} clusters have rows: the data have fewer distinct rows than "
-                "clusters.",
-                ConvergenceWarning,
-                stacklevel=3,
+                "clusters."
             )
+        for message in messages:
+            warnings.warn(message, ConvergenceWarning, stacklevel=4)
 
     def fit_predict(self, X, y=None, sample_weight=None):
         """Find the centres, then return the nearest one of each row.
@@ -389,6 +436,11 @@ class KMeans(OnlineMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Clu
         check_is_fitted(self)
         source = self._source(X, sample_weight)
         return -Centers.of(self.cluster_centers_).e_step(source).inertia
+
+
+def _keep_on(estimator: KMeans, model: Any) -> None:
+    """Centres, or what learns them, as the fitted attributes of an estimator."""
+    estimator._keep_model(learned(model))
 
 
 class _Sample(NamedTuple):

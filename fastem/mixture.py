@@ -4,7 +4,7 @@ import warnings
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
@@ -13,8 +13,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from fastem.callbacks import Tasks, with_callbacks
 from fastem.engine.e_steps import E_STEPS, Stochastic, with_e_step
 from fastem.engine.em import Fit, run_em
+from fastem.engine.starts import run_starts
+from fastem.long_fits import LongFitMixin
 from fastem.online import OnlineMixin, learned
 from fastem.results import Write, check_method, in_blocks, of_all
 from fastem.sources import Source
@@ -29,7 +32,7 @@ class Starts(Protocol):
     def next(self) -> Any: ...
 
 
-class BaseMixture(OnlineMixin, DensityMixin, BaseEstimator, ABC):
+class BaseMixture(OnlineMixin, LongFitMixin, DensityMixin, BaseEstimator, ABC):
     """Fitting by EM, and what a fitted mixture says of rows.
 
     A family adds its parameters and attributes by `_starts`, `_model` and `_keep_model`; its models are those of
@@ -50,6 +53,7 @@ class BaseMixture(OnlineMixin, DensityMixin, BaseEstimator, ABC):
         "stopping": [StrOptions({"gain", "gap"})],
         "e_step": [StrOptions(set(E_STEPS))],
         **OnlineMixin._online_constraints,
+        **LongFitMixin._long_fit_constraints,
     }
 
     e_step = "soft"  # of families that have no other
@@ -82,6 +86,7 @@ class BaseMixture(OnlineMixin, DensityMixin, BaseEstimator, ABC):
 
     # fitting ----------------------------------------------------------------------------------------------------------
 
+    @with_callbacks
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None):
         """Estimate the parameters.
@@ -108,23 +113,35 @@ class BaseMixture(OnlineMixin, DensityMixin, BaseEstimator, ABC):
         Warns
         -----
         ConvergenceWarning
-            If `max_iter` ended the fit, or a component collapsed or lost all its rows.
+            If `max_iter` or Ctrl-C ended the fit, or a component collapsed or lost all its rows. After Ctrl-C the
+            parameters are the best so far; with a `checkpoint`, KeyboardInterrupt is raised when it is written.
         """
-        random_state = check_random_state(self.random_state)
+        continued = self.warm_start and hasattr(self, "converged_")
+        if continued and self.checkpoint is not None:
+            raise ValueError("warm_start=True begins with fitted parameters: a checkpoint could not tell which.")
+        checkpoint, record, random_state = self._begun()
         seed = random_state.randint(LARGEST_SEED)
         source = self._source(X, sample_weight, reset=True, ensure_min_samples=2, seed=seed)
         self._check_size(source)
-        continued = self.warm_start and hasattr(self, "converged_")
-        if continued:
-            model = self._with_e_step(self._model(), random_state, 0)
-            fits = [self._run(source, model, 0, previous=self.lower_bound_)]
-        else:
-            starts = self._starts(source, random_state)
-            models = (self._with_e_step(starts.next(), random_state, n) for n in range(self.n_init))
-            fits = [self._run(source, model, n) for n, model in enumerate(models)]
-        best, progress = max(fits, key=lambda pair: _bound(pair[0]))
-        self._keep(best, source)
-        self._warn(best, progress.repaired)
+        if checkpoint is not None:
+            checkpoint.bind(source.fingerprint())
+        starts = None if continued else self._starts(source, random_state)
+        metadata = {"n_samples": source.n_rows, "sample_weight": sample_weight}
+        tasks = Tasks(self, self.n_init, self.max_iter, _keep_on, X=X, y=y, metadata=metadata)
+
+        def next_start(number: int) -> Any:
+            model = self._model() if starts is None else starts.next()
+            return self._with_e_step(model, random_state, number)
+
+        def run(start: Any, number: int, loop: Any, keep: Any) -> _Outcome:
+            previous = self.lower_bound_ if continued else -np.inf
+            return self._run(source, start, number, tasks, loop, keep, previous)
+
+        n_starts = 1 if continued else self.n_init
+        best = run_starts(record, n_starts, next_start, run, lambda outcome: _bound(outcome.fit), checkpoint)
+        self._keep(best.fit, source)
+        tasks.end(best.fit.model)
+        self._warn(best.fit, best.repaired)
         self._first_rows = []
         return self
 
@@ -139,20 +156,25 @@ class BaseMixture(OnlineMixin, DensityMixin, BaseEstimator, ABC):
                 f"n_samples = {source.n_candidates}{weighted}"
             )
 
-    def _run(self, source: Source, model: Any, number: int, previous: float = -np.inf):
-        progress = _Progress(self.verbose, self.verbose_interval, number)
+    def _run(
+        self, source: Source, start: Any, number: int, tasks: Tasks, loop: Any, keep: Any, previous: float
+    ) -> "_Outcome":
+        state, repaired = (None, {}) if loop is None else loop
+        watch = _Watch(self.verbose, self.verbose_interval, number, tasks, repaired)
         fit = run_em(
-            self._for_learning(model, source.n_features),
+            self._for_learning(start, source.n_features),
             source,
             tol=self.tol,
             max_iter=self.max_iter,
             stopping=self._stopping(),
             acceleration=self._acceleration(),
-            after_iteration=progress,
+            after_iteration=watch,
             previous=previous,
+            state=state,
+            keep=None if keep is None else lambda state: keep((state, watch.repaired)),
         )
-        progress.end(fit)
-        return fit, progress
+        watch.end(fit)
+        return _Outcome(fit, watch.repaired)
 
     def _acceleration(self) -> str | None:
         online = self.learning_method == "online"
@@ -193,7 +215,11 @@ class BaseMixture(OnlineMixin, DensityMixin, BaseEstimator, ABC):
 
     def _warn(self, fit: Fit, repaired: dict[int | None, int]) -> None:
         messages = []
-        if not fit.converged and self.max_iter > 0:
+        if fit.interrupted:
+            messages.append(
+                f"The fit was interrupted after iteration {fit.n_iter}: the parameters are the best so far."
+            )
+        elif not fit.converged and self.max_iter > 0:
             messages.append(
                 f"The fit did not converge in max_iter={self.max_iter} iterations. Increase max_iter or tol, or try "
                 "another start."
@@ -399,17 +425,34 @@ def _bound(fit: Fit) -> float:
     return fit.lower_bounds[-1] if fit.lower_bounds else -np.inf
 
 
-class _Progress:
-    """Prints what `verbose` asks for and remembers when a covariance had to be widened."""
+class _Outcome(NamedTuple):
+    """Of one start."""
 
-    def __init__(self, verbose: int, interval: int, start: int):
-        self.verbose, self.interval = verbose, interval
-        self.repaired: dict[int | None, int] = {}
+    fit: Fit
+    repaired: dict[int | None, int]  # components whose covariance was widened, and the first iteration when it was
+
+    @property
+    def interrupted(self) -> bool:
+        return self.fit.interrupted
+
+
+def _keep_on(estimator: Any, model: Any) -> None:
+    """A model of the EM loop as the fitted attributes of an estimator."""
+    estimator._keep_model(learned(model))
+
+
+class _Watch:
+    """Prints what `verbose` asks for, tells the callbacks, and remembers when a covariance had to be widened."""
+
+    def __init__(self, verbose: int, interval: int, start: int, tasks: Tasks, repaired: dict[int | None, int]):
+        self.verbose, self.interval, self.tasks = verbose, interval, tasks
+        self.repaired = repaired
         self.begun = self.last = perf_counter()
+        tasks.begin_start()
         if verbose:
             print(f"Initialization {start}")
 
-    def __call__(self, iteration: int, model: Any, change: float) -> None:
+    def __call__(self, iteration: int, model: Any, bound: float, change: float) -> bool:
         for component in model.repairs:
             self.repaired.setdefault(component, iteration)
         if self.verbose and iteration % self.interval == 0:
@@ -417,8 +460,10 @@ class _Progress:
             details = f"\t time lapse {now - self.last:.5f}s\t ll change {change:.5f}" if self.verbose > 1 else ""
             print(f"  Iteration {iteration}{details}")
             self.last = now
+        return self.tasks.iteration(model, lower_bound_=bound)
 
     def end(self, fit: Fit) -> None:
+        self.tasks.end_start(fit.model)
         if self.verbose:
             lapse = perf_counter() - self.begun
             bound = fit.lower_bounds[-1] if fit.lower_bounds else -np.inf

@@ -50,7 +50,7 @@ def model_of_partition(
     With `shrink` every cluster borrows D + 1 rows from the covariance within all: a cluster of a few rows has hardly
     one of its own.
     """
-    moments, means = _moments(structure, lambda: _cut(blocks(), partition), n_components)
+    moments, means = moments_of_partition(structure, blocks, partition, n_components)
     if shrink and not structure.shared:
         moments = _shrunk(moments)
     everyone, unit = structure.mask(n_components, True), np.ones(means.shape[1])
@@ -58,6 +58,13 @@ def model_of_partition(
     weights = moments.counts / moments.counts.sum()
     blank = GaussianMixtureModel(structure, weights, means, unused, unused, reg_covar)
     return blank.m_step(Statistics(np.nan, moments))
+
+
+def moments_of_partition(
+    structure: CovarianceStructure, blocks: Callable[[], Iterable[Block]], partition: np.ndarray, n_components: int
+) -> tuple[Moments, np.ndarray]:
+    """Moments of a partition of all rows that `blocks()` yields, about its own means, and these means; two passes."""
+    return _moments(structure, lambda: _cut(blocks(), partition), n_components)
 
 
 def same_partition(a: np.ndarray, b: np.ndarray, n_components: int) -> bool:

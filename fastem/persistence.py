@@ -126,15 +126,18 @@ def _is_fitted_name(name: str) -> bool:
     return name.endswith("_") and not name.startswith("_")
 
 
-# Arrays and NumPy scalars keep their bits and types as tensors called "group.name", all else is JSON.
+# Arrays and NumPy scalars keep their bits and types as tensors called "group.name", those of lists of arrays as
+# "group.name.0" and so on; all else is JSON.
 
 
 def _split(values: dict[str, Any], group: str) -> tuple[dict[str, Any], Arrays]:
     plain, arrays = {}, {}
     for name, value in values.items():
-        if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf" and value.dtype.itemsize <= 8:
-            little_endian = value.dtype.newbyteorder("<")
-            arrays[f"{group}.{name}"] = np.asarray(value, dtype=little_endian, order="C")
+        if _is_numeric(value):
+            arrays[f"{group}.{name}"] = _little_endian(value)
+        elif _is_list_of_arrays(value):
+            plain[name] = {"arrays": len(value)}
+            arrays |= {f"{group}.{name}.{i}": _little_endian(part) for i, part in enumerate(value)}
         else:
             try:
                 plain[name] = _plain(value)
@@ -143,15 +146,28 @@ def _split(values: dict[str, Any], group: str) -> tuple[dict[str, Any], Arrays]:
     return plain, arrays
 
 
+def _is_numeric(value: Any) -> bool:
+    return isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf" and value.dtype.itemsize <= 8
+
+
+def _is_list_of_arrays(value: Any) -> bool:
+    parts = value if isinstance(value, list | tuple) else []
+    return bool(parts) and all(isinstance(part, np.ndarray) and _is_numeric(part) for part in parts)
+
+
+def _little_endian(value: Any) -> NDArray[Any]:
+    return np.asarray(value, dtype=value.dtype.newbyteorder("<"), order="C")
+
+
 def _join(plain: dict[str, Any], arrays: Arrays, group: str) -> dict[str, Any]:
-    values = {
-        name: np.array(value["strings"], dtype=object) if isinstance(value, dict) else value
-        for name, value in plain.items()
-    }
-    for key, array in arrays.items():
-        if key.startswith(f"{group}."):
-            values[key.removeprefix(f"{group}.")] = array[()]  # a scalar again if it was one
-    return values
+    left = {key.removeprefix(f"{group}."): array for key, array in arrays.items() if key.startswith(f"{group}.")}
+    values: dict[str, Any] = {}
+    for name, value in plain.items():
+        if isinstance(value, dict) and "arrays" in value:
+            values[name] = [left.pop(f"{name}.{i}") for i in range(value["arrays"])]
+        else:
+            values[name] = np.array(value["strings"], dtype=object) if isinstance(value, dict) else value
+    return values | {name: array[()] for name, array in left.items()}  # a scalar again if it was one
 
 
 def _plain(value: Any) -> Any:

@@ -58,7 +58,7 @@ class Starts:
     def __post_init__(self):
         shape = self.n_components, self.source.n_features
         if self.weights_init is not None:
-            self.weights_init = _checked_weights(self.weights_init, self.n_components)
+            self.weights_init = checked_weights(self.weights_init, self.n_components)
         if self.means_init is not None:
             self.means_init = checked_array(self.means_init, shape, "means_init")
         if self.precisions_init is not None:
@@ -217,7 +217,7 @@ def checked_array(values: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
     return values
 
 
-def _checked_weights(weights: Any, n_components: int) -> np.ndarray:
+def checked_weights(weights: Any, n_components: int) -> np.ndarray:
     weights = checked_array(weights, (n_components,), "weights_init")
     if (weights < 0).any() or (weights > 1).any():
         raise ValueError(

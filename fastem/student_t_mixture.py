@@ -41,7 +41,8 @@ class StudentTMixture(BaseMixture):
         distribution. Between 0.01 and 1e6, where the distribution is Gaussian to six digits; rows without outliers
         take an estimate towards 1e6, slowly.
     tol : float, default=1e-3
-        Stop when the mean log-likelihood per unit weight changes by less.
+        Stop when the mean log-likelihood per unit weight changes by less. Degrees of freedom change it little: where
+        they matter, take 1e-6 or less.
     reg_covar : float, default=1e-6
         Added to the diagonals of all scales in every M-step.
     max_iter : int, default=100
@@ -142,6 +143,8 @@ class StudentTMixture(BaseMixture):
         batch_size=1024,
         learning_decay=0.7,
         learning_offset=10.0,
+        checkpoint=None,
+        checkpoint_every=1,
     ):
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -167,6 +170,8 @@ class StudentTMixture(BaseMixture):
         self.batch_size = batch_size
         self.learning_decay = learning_decay
         self.learning_offset = learning_offset
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
 
     @property
     def covariances_(self):

@@ -8,6 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastem.sources import csv_files
+from fastem.sources.array_files import ArrayFile
+from fastem.sources.dispatch import ARRAYS
+from fastem.sources.files import PARQUET
+from fastem.sources.tables import Table as StreamedTable
 
 Names = tuple[str, ...] | None
 
@@ -15,16 +19,20 @@ ROWS_AT_A_TIME = 1 << 16
 
 
 class Table(NamedTuple):
-    """Rows of numbers with the names of their columns (None if the file has none) and, if asked for, their weights."""
+    """Rows of numbers with the names of their columns (None if the file has none) and, if asked for, their weights.
+
+    Rows that are read anew in every pass are a `fastem.Table` or `fastem.ArrayFile`, which knows the weights itself.
+    """
 
     names: Names
-    rows: NDArray[Any]
+    rows: Any
     weights: NDArray[np.float64] | None
+    width: int
 
     @property
     def headings(self) -> tuple[str, ...]:
         """The names, or numbers counted from 1 in their place."""
-        return self.names or tuple(f"column {c + 1}" for c in range(self.rows.shape[1]))
+        return self.names or tuple(f"column {c + 1}" for c in range(self.width))
 
 
 def read_table(path: str | os.PathLike[str], weights: str | None = None) -> Table:
@@ -33,8 +41,9 @@ def read_table(path: str | os.PathLike[str], weights: str | None = None) -> Tabl
     Parameters
     ----------
     path : path
-        A comma-separated .csv in UTF-8, with or without a line of column names, or a two-dimensional .npy. The latter
-        is mapped read-only, not loaded.
+        A comma-separated .csv in UTF-8, with or without a line of column names, which is loaded; a two-dimensional
+        .npy, which is mapped read-only; a Parquet file or folder, Zarr array or HDF5 file, which is read anew in every
+        pass.
     weights : str, optional
         The column that holds the weights of the rows: its name, or its number counted from 1.
 
@@ -52,16 +61,32 @@ def read_table(path: str | os.PathLike[str], weights: str | None = None) -> Tabl
         If it is not such a table; the message names the file, the place in it and what is wrong there.
     """
     path = Path(path)
-    if path.suffix.lower() not in READERS:
-        raise ValueError(f"{path}: unknown suffix {path.suffix!r}, expected .csv or .npy")
-    names, values = READERS[path.suffix.lower()](path)
+    suffix = path.suffix.lower()
+    if suffix not in READERS and (suffix in PARQUET | ARRAYS or path.is_dir()):
+        return _streamed(path, weights)
+    if suffix not in READERS:
+        known = ", ".join(sorted({*READERS, *PARQUET, *ARRAYS}))
+        raise ValueError(f"{path}: unknown suffix {path.suffix!r}, expected {known}")
+    names, values = READERS[suffix](path)
     if weights is None:
-        return Table(names, values, None)
+        return Table(names, values, None, values.shape[1])
     column = _find_column(path, names, values.shape[1], weights)
     if values.shape[1] == 1:
         raise ValueError(f"{path}: no column is left beside the weights")
     kept = None if names is None else names[:column] + names[column + 1 :]
-    return Table(kept, _without_column(values, column), _checked_weights(path, values[:, column]))
+    rows = _without_column(values, column)
+    return Table(kept, rows, _checked_weights(path, values[:, column]), rows.shape[1])
+
+
+def _streamed(path: Path, weights: str | None) -> Table:
+    if path.suffix.lower() in ARRAYS:
+        if weights is not None:
+            raise ValueError(f"{path}: an array has no column {weights!r}")
+        array = ArrayFile(path)
+        return Table(None, array, None, array.reader().n_features)
+    table = StreamedTable(path, weight=weights)
+    reader = table.reader()
+    return Table(reader.names, table, None, reader.n_features)
 
 
 # CSV ------------------------------------------------------------------------------------------------------------------

@@ -1,18 +1,22 @@
 """The command line, called as the console script calls it."""
 
 import inspect
+import io
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from rich.console import Console
 
 import fastem
 from fastem.cli import main
 from fastem.cli.commands import fit
+from fastem.cli.progress import watched
 from fastem.tables import read_table
 
 FAITHFUL = Path(__file__).parents[1] / "examples" / "faithful.csv"
@@ -95,7 +99,7 @@ def test_every_option_reaches_the_model(run, tmp_path):
 def test_defaults_are_those_of_the_estimator():
     estimator = inspect.signature(fastem.GaussianMixture).parameters
     for option in fit.params:
-        if option.name in estimator and option.name not in ("n_components", "random_state"):
+        if option.name in estimator and option.name not in ("n_components", "random_state", "checkpoint"):
             assert option.default == estimator[option.name].default
 
 
@@ -261,3 +265,47 @@ def test_as_a_process(tmp_path):
     failed = subprocess.run([*command, "fit", str(tmp_path / "none.csv"), "-k", "2"], capture_output=True, text=True)
     assert (failed.returncode, failed.stdout) == (2, "")
     assert failed.stderr.count("\n") == 1
+
+
+# data read anew in every pass, and long fits --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def parquet(tmp_path):
+    path = tmp_path / "faithful.parquet"
+    pd.read_csv(FAITHFUL).assign(weight=2.0).to_parquet(path)
+    return path
+
+
+def test_parquet_is_fitted_as_csv_is(run, parquet, tmp_path):
+    _, expected, _ = run("fit", FAITHFUL, "--components", 2)
+    code, out, err = run("fit", parquet, "--components", 2, "--weights", "weight", "-o", tmp_path / "model")
+    assert code == 0, err
+    assert value(out, "iterations") == value(expected, "iterations")
+    assert float(value(out, "log-likelihood")) == pytest.approx(2 * float(value(expected, "log-likelihood")))
+    assert "of total weight 544" in out
+    assert run("predict", tmp_path / "model", parquet, "--weights", "weight", "-o", tmp_path / "labels.csv")[0] == 0
+    labels = np.loadtxt(tmp_path / "labels.csv", dtype=int)
+    assert_array_equal(labels, fastem.load(tmp_path / "model").predict(pd.read_csv(FAITHFUL)))
+    assert_fails(run("predict", tmp_path / "model", parquet, "-o", tmp_path / "labels.csv"), "3 columns", "fitted to 2")
+
+
+def test_a_fit_with_a_checkpoint_goes_on(run, tmp_path):
+    arguments = "fit", FAITHFUL, "--components", 2, "--checkpoint", tmp_path / "fit.checkpoint"
+    first, second = run(*arguments), run(*arguments)
+    assert first[0] == second[0] == 0
+    assert value(first[1], "log-likelihood") == value(second[1], "log-likelihood")
+    assert_fails(run(*arguments, "--tol", 1e-9), "fit.checkpoint", "tol=0.001", "tol=1e-09")
+
+
+def test_progress_is_for_terminals():
+    rows = pd.read_csv(FAITHFUL)
+    for terminal in (True, False):
+        console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
+        mixture = fastem.GaussianMixture(2, random_state=0, tol=1e-8)
+        with watched(mixture, console):
+            mixture.fit(rows)
+        shown = console.file.getvalue()
+        assert bool(re.search(r"pass \d+, [\d,]+ rows/s, -?\d+\.\d+ nats per row", shown)) is terminal
+        assert bool(shown) is terminal
+        assert not hasattr(mixture, "_skl_callbacks")

@@ -233,6 +233,17 @@ def test_a_callback_may_stop_the_fit():
     assert not em.converged_
 
 
+def test_ctrl_c_leaves_what_has_been_reached():
+    def press(iteration, model, bound):
+        if iteration == 2:
+            raise KeyboardInterrupt
+
+    with pytest.warns(ConvergenceWarning, match="Ctrl-C ended EM after 2 iterations"):
+        em = EM(Coin(0.3), tol=0.0, callbacks=[press]).fit(TOSSES)
+    assert em.model_.p == 0.6
+    assert len(em.lower_bounds_) == 2
+
+
 class Exhausted(Coin):
     def m_step(self, sums):
         return next(iter(()))
@@ -343,6 +354,78 @@ def test_an_extrapolation_to_nowhere_is_refused():
     fast = EM(Overshooting(0.3), max_iter=2000, tol=1e-12, acceleration="squarem").fit(X)
     assert_allclose(fast.model_.rate, plain.model_.rate, rtol=1e-5)
     assert np.isfinite(fast.lower_bounds_).all()
+
+
+# checkpoints ------------------------------------------------------------------------------------------------------
+
+
+def pressed_at(last):
+    def press(iteration, model, bound):
+        if iteration >= last:
+            raise KeyboardInterrupt
+
+    return press
+
+
+@pytest.mark.parametrize("every", [1, 7])
+@pytest.mark.parametrize("options", [{}, {"acceleration": "squarem"}, {"stopping": "gap"}], ids=str)
+def test_an_interrupted_fit_goes_on_with_the_same_bits(tmp_path, options, every):
+    X = censored()
+    source = Chunks(lambda: [X[:99], X[99:]], n_features=2)
+    options = {"tol": 1e-10, "checkpoint_every": every, **options}
+    whole = EM(FlatCensored(0.3), **options).fit(source)
+    for last in (1, 3, whole.n_iter_ // 2):
+        with pytest.raises(KeyboardInterrupt):
+            EM(FlatCensored(0.3), checkpoint=tmp_path / "em", callbacks=[pressed_at(last)], **options).fit(source)
+    for _ in range(2):  # the second time from the end
+        resumed = EM(FlatCensored(0.3), checkpoint=tmp_path / "em", **options).fit(source)
+        assert resumed.lower_bounds_ == whole.lower_bounds_
+        assert resumed.model_ == whole.model_
+        assert resumed.n_iter_ == whole.n_iter_
+        assert resumed.converged_
+
+
+def test_a_fit_that_max_iter_ended_goes_on(tmp_path):
+    X, _, model = start(0, 2, 2)
+    whole = fit(model, X, max_iter=6, tol=0.0)
+    fit(model, X, max_iter=2, tol=0.0, checkpoint=tmp_path / "em")
+    resumed = fit(model, X, max_iter=6, tol=0.0, checkpoint=str(tmp_path / "em"))
+    assert resumed.lower_bounds_ == whole.lower_bounds_
+    assert_array_equal(resumed.model_.covariances, whole.model_.covariances)
+    assert resumed.n_passes_ == 4
+
+
+def test_checkpoints_of_other_fits_are_refused(tmp_path):
+    path = tmp_path / "em"
+    fit(Coin(0.3), max_iter=1, checkpoint=path)
+    with pytest.raises(ValueError, match="other data"):
+        fit(Coin(0.3), TOSSES[1:], checkpoint=path)
+    with pytest.raises(ValueError, match=r"tol=1e-06, this one has tol=0\.1"):
+        fit(Coin(0.3), tol=0.1, checkpoint=path)
+    with pytest.raises(ValueError, match="with model="):
+        fit(Coin(0.4), checkpoint=path)
+    path.write_bytes(b"damaged")
+    with pytest.raises(ValueError, match="damaged"):
+        fit(Coin(0.3), checkpoint=path)
+
+
+class Opaque:
+    def __init__(self, p):
+        self.p = p
+
+    e_step, m_step = Coin.e_step, Coin.m_step
+
+
+def test_what_a_checkpoint_cannot_hold_is_said_before_the_work(tmp_path):
+    class Local(Coin):
+        pass
+
+    for model, message in ((Opaque(0.3), "a Opaque cannot be kept"), (Local(0.3), "known inside a function only")):
+        assert fit(model).model_.p == 0.6
+        with pytest.raises(TypeError, match=f"NamedTuples of numbers, text and arrays: .*{message}"):
+            fit(model, checkpoint=tmp_path / "em")
+    with pytest.raises(OSError, match="cannot be written"):
+        fit(Coin(0.3), checkpoint=tmp_path / "nowhere" / "em")
 
 
 # what a model is given --------------------------------------------------------------------------------------------

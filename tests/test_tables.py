@@ -153,7 +153,7 @@ def test_missing_file_and_unknown_suffix(tmp_path):
         read_table(tmp_path / "none.csv")
     with pytest.raises(FileNotFoundError):
         read_table(tmp_path / "none.npy")
-    with pytest.raises(ValueError, match=r"unknown suffix '.xls', expected .csv or .npy"):
+    with pytest.raises(ValueError, match=r"unknown suffix '.xls', expected .csv, .h5, "):
         read_table(tmp_path / "none.xls")
 
 

@@ -91,19 +91,26 @@ def program() -> None:
     show_default=True,
     help="How to start.",
 )
+@click.option(
+    "--checkpoint", type=FILE, help="Keep the state of the fit in this file; the same command goes on from there."
+)
 @click.option("-o", "--output", metavar="MODEL", type=FILE, help="Write the fitted model to this file.")
 def fit(data: Path, weights: str | None, output: Path | None, **parameters: Any) -> None:
     """Fit a Gaussian mixture to a table and print it.
 
-    DATA is a .csv or .npy file. A .csv may begin with a line of column names; a .npy is read in place, however large.
+    DATA is a .csv, .npy, Parquet, Zarr or HDF5 file, or a folder of Parquet files. A .csv may begin with a line of
+    column names and is loaded; the others are read in place, however large.
     """
     _check_output(output, data)
+    from fastem.cli.progress import watched
     from fastem.cli.report import print_fit
     from fastem.tables import read_table
 
     table = read_table(data, weights)
     started = perf_counter()
-    model = fastem.GaussianMixture(**parameters).fit(table.rows, sample_weight=table.weights)
+    model = fastem.GaussianMixture(**parameters)
+    with watched(model):
+        model.fit(table.rows, sample_weight=table.weights)
     seconds = perf_counter() - started
     if output is not None:
         fastem.save(_with_names(model, table.names), output)  # before anything can go wrong with the printing
@@ -140,7 +147,7 @@ def predict(model: Path, data: Path, output: Path, probabilities: bool, weights:
     table = read_table(data, weights)
     # Column names are compared here; the estimator would miss them on the bare array.
     fitted_names = vars(mixture).pop("feature_names_in_", None)
-    _check_columns(data, table.rows.shape[1], table.names, mixture.n_features_in_, fitted_names)
+    _check_columns(data, table.width, table.names, mixture.n_features_in_, fitted_names)
     answer = mixture.predict_proba(table.rows) if probabilities else mixture.predict(table.rows)
     with atomic_write(output) as file:
         write(file, answer)

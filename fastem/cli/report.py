@@ -36,10 +36,12 @@ def _components(model: Any, headings: tuple[str, ...]) -> Grid:
 
 
 def _summary(model: Any, table: Table, seconds: float) -> Grid:
-    total = len(table.rows) if table.weights is None else table.weights.sum()
+    total, streamed = model.n_samples_seen_, not hasattr(table.rows, "shape")
+    weighted = table.weights is not None or getattr(table.rows, "weight", None) is not None
+    rows = "" if streamed else f"{len(table.rows)}"
     grid = Grid.grid(padding=(0, 2))
     for name, value in (
-        ("rows", f"{len(table.rows)}" if table.weights is None else f"{len(table.rows)}, of total weight {total:g}"),
+        ("rows", ", ".join(filter(None, [rows, f"of total weight {total:g}"])) if weighted else f"{total:.0f}"),
         ("covariance", model.covariance_type),
         ("log-likelihood", f"{model.log_likelihood_ * total:.10g}"),
         ("BIC", f"{model.bic(table.rows, sample_weight=table.weights):.10g}"),

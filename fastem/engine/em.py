@@ -109,7 +109,7 @@ def run_em(
     max_iter: int,
     stopping: str = "gain",
     acceleration: str | None = None,
-    after_iteration: Callable[[int, Any, float], Any] = lambda iteration, model, change: None,
+    after_iteration: Callable[[int, Any, float, float], Any] = lambda iteration, model, bound, change: None,
     previous: float = -np.inf,
     state: State | None = None,
     keep: Callable[[State], None] | None = None,
@@ -131,8 +131,8 @@ def run_em(
     acceleration : {'squarem', 'auto'} or None
         See `fastem.engine.acceleration`; it begins once plain EM has settled in a basin.
     after_iteration : callable
-        Called with the number of the iteration (from 1), the new model and the change of the bound. If it returns true,
-        the run ends.
+        Called with the number of the iteration (from 1), the new model, the bound before it and the change of the
+        bound. If it returns true, the run ends.
     previous : float
         The bound of an earlier run that `model` continues.
     state : State or None
@@ -161,7 +161,7 @@ def run_em(
     try:
         while state.iteration < max_iter:
             finished, change = _iterate(state, source)
-            stopped = change is not None and after_iteration(state.iteration, state.model, change)
+            stopped = change is not None and after_iteration(state.iteration, state.model, state.previous, change)
             if finished or stopped:
                 return state.fit(converged=finished)
             if keep is not None:

@@ -1,7 +1,8 @@
 """Lloyd's iterations over a source: k-means by passes that keep nothing of the rows."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,15 +21,35 @@ class LloydFit(NamedTuple):
     counts : ndarray of shape (K,)
         Weights of the clusters.
     n_iter : int
+    interrupted : bool
+        Whether Ctrl-C ended it.
     """
 
     centers: Centers
     inertia: float
     counts: np.ndarray
     n_iter: int
+    interrupted: bool = False
 
 
-def run_lloyd(centers: Centers, source: Source, *, tol: float, max_iter: int) -> LloydFit:
+class LloydState(NamedTuple):
+    """All that a run remembers between two iterations."""
+
+    centers: Centers
+    moved: float  # sum of the squared moves of the centres that led here
+    n_iter: int
+
+
+def run_lloyd(
+    centers: Centers,
+    source: Source,
+    *,
+    tol: float,
+    max_iter: int,
+    after_iteration: Callable[[int, Centers], Any] = lambda iteration, centers: None,
+    state: LloydState | None = None,
+    keep: Callable[[LloydState], None] | None = None,
+) -> LloydFit:
     """Alternate assignment and means until the centres rest.
 
     Parameters
@@ -41,17 +62,41 @@ def run_lloyd(centers: Centers, source: Source, *, tol: float, max_iter: int) ->
         whose clusters did not change move by exactly nothing: zero runs to the local minimum.
     max_iter : int
         Greatest number of iterations; each is one pass over the source.
+    after_iteration : callable
+        Called with the number of the iteration (from 1) and the new centres. If it returns true, the run ends.
+    state : LloydState or None
+        That of a run of the same arguments, which goes on from there.
+    keep : callable or None
+        Called with the state after every iteration.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If Ctrl-C comes before the first iteration has ended, or `keep` can continue the run. Else what has been reached
+        is returned.
     """
+    centers, moved, n_iter = LloydState(centers, np.inf, 0) if state is None else state
     statistics = centers.e_step(source)
-    n_iter, moved = 0, np.inf
-    while n_iter < max_iter and moved > tol:
-        new = _filled(centers, centers.m_step(statistics), statistics, source)
-        moved = float(((new.means - centers.means) ** 2).sum())
-        n_iter += 1
-        centers = new
-        if moved:
-            statistics = centers.e_step(source)
-    return LloydFit(centers, statistics.inertia, statistics.counts, n_iter)
+    reached = centers, statistics, n_iter
+    interrupted = stopped = False
+    try:
+        while n_iter < max_iter and moved > tol and not stopped:
+            new = _filled(centers, centers.m_step(statistics), statistics, source)
+            moved = float(((new.means - centers.means) ** 2).sum())
+            n_iter += 1
+            if moved:
+                statistics = new.e_step(source)
+            centers = new
+            reached = centers, statistics, n_iter
+            if keep is not None:
+                keep(LloydState(centers, moved, n_iter))
+            stopped = bool(after_iteration(n_iter, centers))
+    except KeyboardInterrupt:
+        if keep is not None or reached[2] == 0:
+            raise
+        interrupted = True
+    centers, statistics, n_iter = reached
+    return LloydFit(centers, statistics.inertia, statistics.counts, n_iter, interrupted)
 
 
 def run_lloyd_in_memory(

@@ -22,14 +22,14 @@ def packed(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     TypeError
         If it holds something else.
     """
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
     if isinstance(value, np.ndarray | np.generic):
         if value.dtype.hasobject:
             raise TypeError("an array of Python objects cannot be kept")
         name = f"array{len(arrays)}"
         arrays[name] = np.asarray(value)
         return {"array": name} if isinstance(value, np.ndarray) else {"scalar": name}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
     if isinstance(value, list):
         return [packed(element, arrays) for element in value]
     if isinstance(value, dict):

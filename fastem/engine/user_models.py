@@ -4,15 +4,18 @@ A user's E-step knows one block of rows; the loop knows whole sources. In betwee
 size and the records that the E-step makes of them are added up as flat vectors, field by field.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
+from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastem.engine.online import batches
+from fastem.engine.packing import packed
 from fastem.sources import Block as Rows
 from fastem.sources import Source
 
@@ -242,6 +245,42 @@ class UserModel:
     def unflatten(self, coordinates: NDArray[np.float64]) -> "UserModel | None":
         model = self.model.unflatten(coordinates)
         return None if model is None else replace(self, model=model, extrapolated=True)
+
+
+def digest_of(model: Model[Any]) -> str:
+    """What tells one model from another, by its fields."""
+    arrays: dict[str, NDArray[Any]] = {}
+    digest = blake2b(json.dumps(_packed(model, arrays)).encode(), digest_size=8)
+    for array in arrays.values():
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def modules_of(start: UserModel) -> set[str]:
+    """The modules that the classes of a model and of its statistics come from: those that a checkpoint may name."""
+    return {name.partition(":")[0] for name in _classes(_packed(start, {}))}
+
+
+def _packed(model: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+    try:
+        form = packed(model, arrays)
+        local = next((name for name in _classes(form) if "<locals>" in name), None)
+        if local is not None:
+            raise TypeError(f"the class {local} is known inside a function only")
+    except TypeError as error:
+        raise TypeError(
+            f"A checkpoint holds models that are dataclasses or NamedTuples of numbers, text and arrays: {error}."
+        ) from None
+    return form
+
+
+def _classes(form: Any) -> Iterator[str]:
+    """The names of the classes in what `packed` returns."""
+    parts: Iterable[Any] = form.values() if isinstance(form, dict) else form if isinstance(form, list) else ()
+    if isinstance(form, dict) and "class" in form:
+        yield form["class"]
+    for part in parts:
+        yield from _classes(part)
 
 
 def check_methods(model: Any, who: str, methods: tuple[str, ...]) -> None:

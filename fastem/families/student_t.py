@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
@@ -14,7 +14,7 @@ from fastem.families.gaussian import Statistics as GaussianStatistics
 from fastem.kernels import passes
 from fastem.kernels.assignments import SOFT, Assignment
 from fastem.kernels.streams import accumulated, score_block
-from fastem.kernels.student import StudentParameters, unpack
+from fastem.kernels.student import parameters_of, unpack
 from fastem.sources import Source
 
 LEAST, GREATEST = 1e-2, 1e6  # degrees of freedom
@@ -120,10 +120,10 @@ class StudentTMixtureModel:
         return self.gaussian.supported_by_regularisation()
 
     @cached_property
-    def kernel_parameters(self) -> StudentParameters:
+    def kernel_parameters(self) -> Any:
         """What the compiled passes read."""
         nu = self.degrees_of_freedom
-        return StudentParameters.of(self.gaussian.kernel_parameters, nu, log_peak_ratio(nu, self.n_features))
+        return parameters_of(self.gaussian.kernel_parameters, nu, log_peak_ratio(nu, self.n_features))
 
     # E-step -----------------------------------------------------------------------------------------------------------
 

@@ -129,7 +129,7 @@ def _frequencies(source: Source) -> np.ndarray:
 
 def _refitted(model: GaussianMixture, total: float) -> GaussianMixture:
     """An estimator that begins at the parameters of the model."""
-    estimator = clone(model).set_params(
+    return clone(model).set_params(
         weights_init=model.weights_,
         means_init=model.means_,
         precisions_init=model.precisions_,
@@ -142,8 +142,8 @@ def _refitted(model: GaussianMixture, total: float) -> GaussianMixture:
         learning_method="batch",
         warm_start=False,
         verbose=0,
+        checkpoint=None,
     )
-    return estimator.set_params(checkpoint=None) if "checkpoint" in estimator.get_params() else estimator
 
 
 def _succeeds(estimator: GaussianMixture, rows: Any, weights: np.ndarray | None) -> bool:

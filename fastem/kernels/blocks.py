@@ -44,6 +44,31 @@ def score_by_squares(
     score: Callable[[ir.Value, ir.Value, ir.Value], ir.Value],
 ) -> None:
     """scores = score(k, sum over j of deviation(k, j)(x_j)^2, where it goes) and the running maximum of the scores."""
+
+    def square(k, j):
+        deviate = deviation(k, j)
+
+        def add(x, total):
+            z = deviate(x)
+            return v.fma(z, z, total)
+
+        return add
+
+    score_by_sums(v, panels, n_panels, n_features, n_components, scores, top, square, score)
+
+
+def score_by_sums(
+    v: Vectors,
+    panels: ir.Value,
+    n_panels: ir.Value,
+    n_features: ir.Value,
+    n_components: ir.Value,
+    scores: ir.Value,
+    top: ir.Value,
+    term: Callable[[ir.Value, ir.Value], Callable[[ir.Value, ir.Value], ir.Value]],
+    score: Callable[[ir.Value, ir.Value, ir.Value], ir.Value],
+) -> None:
+    """scores = score(k, total, where it goes), total = term(k, j)(x_j, total) from zero, and the running maximum."""
     b = v.builder
 
     def rows_block(offset, rows):
@@ -54,22 +79,20 @@ def score_by_squares(
         def components(first, count):
             ks = [b.add(first, v.index(r)) for r in range(count)]
 
-            def feature(j, *squares):
+            def feature(j, *totals):
                 vectors = v.load_all(v.at(x, b.mul(j, v.index(v.panel))), BLOCK_VECTORS)
                 result = []
                 for r, k in enumerate(ks):
-                    deviate = deviation(k, j)
-                    for c, vector in enumerate(vectors):
-                        z = deviate(vector)
-                        result.append(v.fma(z, z, squares[r * BLOCK_VECTORS + c]))
+                    add = term(k, j)
+                    result += [add(vector, totals[r * BLOCK_VECTORS + c]) for c, vector in enumerate(vectors)]
                 return result
 
-            squares = v.loop(n_features, [v.constant(0.0)] * (count * BLOCK_VECTORS), feature)
+            totals = v.loop(n_features, [v.constant(0.0)] * (count * BLOCK_VECTORS), feature)
             for c in range(BLOCK_VECTORS):
                 greatest = v.load(v.at(top, rows), c * v.width)
                 for r, k in enumerate(ks):
                     where = b.add(b.add(first_score, b.mul(k, v.index(v.panel))), v.index(c * v.width))
-                    h = score(k, squares[r * BLOCK_VECTORS + c], where)
+                    h = score(k, totals[r * BLOCK_VECTORS + c], where)
                     v.store(h, scores, where)
                     greatest = v.maximum(h, greatest)  # in this order NaN never wins
                 v.store(greatest, v.at(top, rows), c * v.width)

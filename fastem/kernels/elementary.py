@@ -19,6 +19,19 @@ EXP_COEFFICIENTS = (
     1.0,
     1.0,
 )
+# log Gamma(z) = (z - 1/2) log z - z + log(2 pi) / 2 + Stirling's series: these times z^-1, z^-3, ..., the highest
+# first. From z = 9 on the first term left out is below 2e-16.
+STIRLING_COEFFICIENTS = (
+    1 / 156,
+    -691 / 360360,
+    1 / 1188,
+    -1 / 1680,
+    1 / 1260,
+    -1 / 360,
+    1 / 12,
+)
+STIRLING_SHIFT = 8
+HALF_LOG_2_PI = 0.91893853320467274178
 LOG2_E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 ROUNDING = 1.5 * 2.0**52  # adding it leaves the nearest integer in the low bits of the sum
@@ -90,3 +103,18 @@ def log(v: Vectors, x: ir.Value) -> ir.Value:
     remainder = v.multiply(_horner(v, LOG_COEFFICIENTS, z), z)
     small = v.fma(s, v.add(half_square, remainder), v.multiply(exponent, v.constant(LN2_LOW)))
     return v.fma(exponent, v.constant(LN2_HIGH), v.subtract(f, v.subtract(half_square, small)))
+
+
+def log_factorial(v: Vectors, x: ir.Value) -> ir.Value:
+    """log x! for vectors of doubles from 0 to 1e38, to an absolute 1e-14 or a relative 1e-15.
+
+    log Gamma(x + 1) = log Gamma(z) - log((x + 1) ... (x + 8)) with z = x + 9, where Stirling's series is exact.
+    """
+    z = v.add(x, v.constant(STIRLING_SHIFT + 1.0))
+    product = v.add(x, v.constant(1.0))
+    for n in range(2, STIRLING_SHIFT + 1):
+        product = v.multiply(product, v.add(x, v.constant(float(n))))
+    inverse = v.divide(v.constant(1.0), z)
+    series = v.multiply(_horner(v, STIRLING_COEFFICIENTS, v.multiply(inverse, inverse)), inverse)
+    main = v.fma(v.subtract(z, v.constant(0.5)), log(v, z), v.subtract(v.constant(HALF_LOG_2_PI), z))
+    return v.subtract(v.add(main, series), log(v, product))

@@ -15,6 +15,7 @@ import numpy as np
 
 from fastem.kernels import passes
 from fastem.kernels.assignments import LIKELIHOOD, SOFT, Assignment
+from fastem.kernels.memory import aligned_zeros
 from fastem.kernels.simd import PANEL
 from fastem.kernels.tiles import Rows
 
@@ -153,7 +154,7 @@ class Accumulation:
         n_tiles = -(-len(rows) // self.capacity)
         lanes = min(lane_count(self.size), self.n_tiles + n_tiles)
         if lanes > len(self.lanes):  # lanes without a tile yet would add zeros only
-            grown = np.zeros((lanes, self.size))
+            grown = aligned_zeros(lanes, self.size)
             grown[: len(self.lanes)] = self.lanes
             self.lanes = grown
         weights = np.empty(0) if weights is None else np.ascontiguousarray(weights, dtype=np.float64)

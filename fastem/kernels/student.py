@@ -6,45 +6,15 @@ The Gaussian kernel of any structure finds d2 as its scores, and takes its momen
 """
 
 import sys
+from collections import namedtuple
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba.extending import overload
 
-from fastem.kernels import blocks, elementary, full, passes
+from fastem.kernels import blocks, diag, elementary, full, passes, spherical, tied
 from fastem.kernels.simd import PANEL_VECTORS, WIDTH, vectorised
-
-
-class StudentParameters(NamedTuple):
-    """A mixture as the kernel reads it; `of` makes one."""
-
-    origin: np.ndarray  # (D,) subtracted from every row on loading
-    constants: np.ndarray  # (K,) half of log w_k + c_k
-    rates: np.ndarray  # (K,) -4 / nu_k: takes a half log-joint without constants to d2 / nu_k
-    exponents: np.ndarray  # (K,) -(nu_k + D) / 4
-    precisions: np.ndarray  # (K,) (nu_k + D) / nu_k: E[u] at the mean
-    gaussian: Any  # the parameters of a Gaussian kernel, their constants zero
-
-    @classmethod
-    def of(cls, gaussian, degrees_of_freedom, tails):
-        """From a Gaussian mixture, nu_k (K,), and the log of what t has at the mean for what the Gaussian has (K,)."""
-        n_features = gaussian.origin.size
-        constants = gaussian.constants
-        # A row far away has hardly a precision, and yet a share in the scatter: only responsibilities are negligible.
-        everything = {"negligible": 0.0} if isinstance(gaussian, full.FullParameters) else {}
-        return cls(
-            gaussian.origin,
-            constants + 0.5 * tails,
-            -4.0 / degrees_of_freedom,
-            -0.25 * (degrees_of_freedom + n_features),
-            (degrees_of_freedom + n_features) / degrees_of_freedom,
-            gaussian._replace(constants=np.zeros_like(constants), **everything),
-        )
-
-    @property
-    def kernel(self) -> "Sizes":
-        return Sizes(sys.modules[type(self.gaussian).__module__])
 
 
 class Sizes(NamedTuple):
@@ -58,6 +28,67 @@ class Sizes(NamedTuple):
 
     def statistics_size(self, n_components: int, n_features: int) -> int:
         return 2 * blocks.counts_size(n_components) + self.gaussian.statistics_size(n_components, n_features)
+
+
+OWN = (
+    "origin",  # (D,) subtracted from every row on loading
+    "constants",  # (K,) half of log w_k + c_k
+    "rates",  # (K,) -4 / nu_k: takes a half log-joint without constants to d2 / nu_k
+    "exponents",  # (K,) -(nu_k + D) / 4
+    "precisions",  # (K,) (nu_k + D) / nu_k: E[u] at the mean
+)
+
+
+def _with_tails(gaussian: Any) -> Any:
+    """The class of what the kernel reads: its own fields, then those of a Gaussian kernel's parameters.
+
+    All on one level, since parallel loops cannot take tuples in tuples.
+    """
+    name = gaussian.__name__.replace("Parameters", "StudentParameters")
+    fields = OWN + tuple(f"gaussian_{field}" for field in gaussian._fields)
+    cls: Any = namedtuple(name, fields, module=__name__)  # type: ignore[misc]
+    cls.kernel = Sizes(sys.modules[gaussian.__module__])
+    return cls
+
+
+FullStudentParameters = _with_tails(full.FullParameters)
+TiedStudentParameters = _with_tails(tied.TiedParameters)
+DiagStudentParameters = _with_tails(diag.DiagParameters)
+SphericalStudentParameters = _with_tails(spherical.SphericalParameters)
+
+GAUSSIAN_OF = {
+    FullStudentParameters: full.FullParameters,
+    TiedStudentParameters: tied.TiedParameters,
+    DiagStudentParameters: diag.DiagParameters,
+    SphericalStudentParameters: spherical.SphericalParameters,
+}
+STUDENT_OF = {gaussian: student for student, gaussian in GAUSSIAN_OF.items()}
+
+
+def parameters_of(gaussian: Any, degrees_of_freedom: np.ndarray, tails: np.ndarray) -> Any:
+    """From a Gaussian mixture, nu_k (K,), and the log of what t has at the mean for what the Gaussian has (K,)."""
+    n_features, constants = gaussian.origin.size, gaussian.constants
+    # A row far away has hardly a precision, and yet a share in the scatter: only responsibilities are negligible.
+    everything = {"negligible": 0.0} if isinstance(gaussian, full.FullParameters) else {}
+    return STUDENT_OF[type(gaussian)](
+        gaussian.origin,
+        constants + 0.5 * tails,
+        -4.0 / degrees_of_freedom,
+        -0.25 * (degrees_of_freedom + n_features),
+        (degrees_of_freedom + n_features) / degrees_of_freedom,
+        *gaussian._replace(constants=np.zeros_like(constants), **everything),
+    )
+
+
+def _gaussian(parameters):
+    """The parameters of the Gaussian kernel, their constants zero."""
+    raise NotImplementedError
+
+
+@overload(_gaussian)
+def _gaussian_of(parameters):
+    cls, first = GAUSSIAN_OF[parameters.instance_class], len(OWN)
+    return lambda parameters: cls(*parameters[first:])
 
 
 def unpack(statistics: np.ndarray, n_components: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -159,12 +190,12 @@ def _weigh_rows(v, scores, n_panels, n_components, root, weights):
 
 @overload(passes.log_joint)
 def _log_joint(parameters, n_panels, tile):
-    if parameters.instance_class is not StudentParameters:
+    if parameters.instance_class not in GAUSSIAN_OF:
         return None
 
     def score_components(parameters, n_panels, tile):
         size = tile.scores.size
-        passes.log_joint(parameters.gaussian, n_panels, tile)
+        passes.log_joint(_gaussian(parameters), n_panels, tile)
         _heavy_tails(
             tile.scores,
             n_panels,
@@ -183,7 +214,7 @@ def _log_joint(parameters, n_panels, tile):
 
 @overload(passes.accumulate)
 def _accumulate(parameters, n_panels, tile, statistics):
-    if parameters.instance_class is not StudentParameters:
+    if parameters.instance_class not in GAUSSIAN_OF:
         return None
 
     def add_moments(parameters, n_panels, tile, statistics):
@@ -200,6 +231,6 @@ def _accumulate(parameters, n_panels, tile, statistics):
             statistics[counts:],
         )
         _weigh_rows(tile.scores, n_panels, n_components, tile.root, tile.weights)
-        passes.accumulate(parameters.gaussian, n_panels, tile, statistics[2 * counts :])
+        passes.accumulate(_gaussian(parameters), n_panels, tile, statistics[2 * counts :])
 
     return add_moments

@@ -218,7 +218,7 @@ def _load_double(v, address, itemsize, target, offset):
 
 
 @vectorised
-def _fill(v, array, count, value):
+def fill(v, array, count, value):
     """array[:count] = value, for a multiple of a vector."""
     b = v.builder
     vector = v.splat(value if value.type == v.real else b.fptrunc(value, v.real))
@@ -244,8 +244,8 @@ def load_tile(rows, first, count, weights, origin, tile):
             number = address + b * rows.row_stride + j * rows.column_stride
             _load_double(number, rows.itemsize, tile.weights, 0)
             tile.panels[(b // panel * n_features + j) * panel + b % panel] = tile.weights[0] - origin[j]
-    _fill(tile.top, n_panels * panel, nowhere(tile.top))
-    _fill(tile.weights, n_panels * panel, 1.0)
+    fill(tile.top, n_panels * panel, nowhere(tile.top))
+    fill(tile.weights, n_panels * panel, 1.0)
     # Loops, not slices: assigning to a slice makes Numba compile two seconds' worth of error messages.
     for b in range(count if weights.size else 0):
         tile.weights[b] = weights[first + b]

@@ -72,7 +72,10 @@ def test_a_run_may_continue_an_earlier_one():
 def test_every_iteration_is_reported_with_the_new_model_and_the_gain():
     seen = []
     run(1.0, 2.0, 2.5, tol=0.0, after_iteration=lambda *report: seen.append(report))
-    assert [(iteration, model.step, change) for iteration, model, change in seen[1:]] == [(2, 2, 1.0), (3, 3, 0.5)]
+    assert [(iteration, model.step, *rest) for iteration, model, *rest in seen[1:]] == [
+        (2, 2, 2.0, 1.0),
+        (3, 3, 2.5, 0.5),
+    ]
 
 
 def test_a_falling_bound_is_reported_with_its_iteration():

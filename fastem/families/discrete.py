@@ -1,0 +1,259 @@
+"""Mixtures of discrete distributions as the engine sees them: what the four families share."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import numpy as np
+
+from fastem.kernels.assignments import SOFT, Assignment
+from fastem.kernels.passes import HEADER
+from fastem.kernels.streams import accumulated, score_block
+from fastem.sources import Source
+
+EMPTY = 1e-13  # share of the rows below which a component has no row to itself: its sums are rounding
+IMPOSSIBLE = -1e200  # a log-likelihood that no possible rows have
+TINY = np.finfo(np.float64).tiny
+ROWS_TO_CARRY = 10  # rows that a component should expect to have
+NEAREST = 0.01  # of its distance to the edge of the possible values a parameter keeps in an extrapolation
+
+
+class Statistics(NamedTuple):
+    """What one pass over the rows leaves: log-likelihood and log-prior of the parameters that made it, and moments."""
+
+    log_likelihood: float
+    log_prior: float
+    counts: np.ndarray  # (K,) sums of r
+    sums: np.ndarray  # (K, C) sums of r t(x)
+    row_terms: float | None = None  # the part of the log-likelihood that no parameter is in
+
+    @property
+    def weight(self) -> float:
+        return float(self.counts.sum())
+
+    @property
+    def lower_bound(self) -> float:
+        """Mean log-likelihood per unit weight, with its share of the log-prior: what EM climbs."""
+        return (self.log_likelihood + self.log_prior) / self.weight
+
+
+M = TypeVar("M", bound="DiscreteMixtureModel")
+
+
+@dataclass(frozen=True)
+class DiscreteMixtureModel(ABC):
+    """The parameters of sum_k w_k p(x | k); immutable, an M-step returns new ones.
+
+    A family has sufficient statistics t(x) of C numbers; its parameters are their means.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (K,)
+        A retired component has weight zero.
+    means : ndarray of shape (K, C)
+        E[t(x) | k].
+    pseudo_count : float
+        Strength of the prior that keeps parameters off zero; 0 is maximum likelihood.
+    fit_weights : bool
+        Whether an M-step changes the weights.
+    row_terms : float or None
+        The part of the log-likelihood that depends on the rows alone; known after the first pass.
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    pseudo_count: float = 0.0
+    fit_weights: bool = True
+    row_terms: float | None = None
+
+    repairs: ClassVar[tuple[int | None, ...]] = ()
+    bound_slack: ClassVar[float] = 0.0  # the prior is in the bound: nothing takes it down
+
+    # what a family adds -----------------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def n_features(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def _n_free_means(self) -> int:
+        """Free parameters of one component."""
+
+    @abstractmethod
+    def _parameters(self, *, with_row_terms: bool) -> Any:
+        """What the compiled passes read."""
+
+    @abstractmethod
+    def _unpack(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+        """Counts (K,), sums (K, C) and row terms from what a kernel added up."""
+
+    @abstractmethod
+    def _estimate(self, counts: np.ndarray, sums: np.ndarray) -> np.ndarray:
+        """The means (K, C) of the greatest posterior density for positive counts (K,) and sums (K, C)."""
+
+    @abstractmethod
+    def _sums_behind(self, counts: np.ndarray, batch: Statistics) -> np.ndarray:
+        """Sums (K, C) whose estimate, with these counts, are the means of this model: possible ones, zero for none."""
+
+    @abstractmethod
+    def _log_prior(self, counts: np.ndarray, sums: np.ndarray) -> float:
+        """Logarithm of the prior density that `pseudo_count` stands for, up to a constant; it is positive here."""
+
+    @abstractmethod
+    def _scales(self) -> np.ndarray:
+        """Standard deviations (K, C) of t(x), which measure steps of the means."""
+
+    @abstractmethod
+    def _within(self, means: np.ndarray) -> np.ndarray:
+        """Possible means near these, which an extrapolation from `self` has led to."""
+
+    @abstractmethod
+    def design(self, rows: np.ndarray) -> np.ndarray:
+        """t(x) of rows (n, D), as (n, C)."""
+
+    @abstractmethod
+    def coordinates(self, rows: np.ndarray) -> np.ndarray:
+        """Rows (n, D) where Euclidean distances mean something, for k-means."""
+
+    @abstractmethod
+    def _draw(self, k: int, size: int, random_state: np.random.RandomState) -> np.ndarray:
+        """Rows (size, D) of component k."""
+
+    # shape ------------------------------------------------------------------------------------------------------------
+
+    @property
+    def n_components(self) -> int:
+        return len(self.weights)
+
+    @property
+    def n_parameters(self) -> int:
+        """Free parameters: means, and weights unless they are fixed."""
+        return self.n_components * self._n_free_means + self.fit_weights * (self.n_components - 1)
+
+    def carried_by(self, n_rows: int) -> bool:
+        """Whether each component can expect some rows."""
+        return bool(self.weights[self.weights > 0].min() * n_rows >= ROWS_TO_CARRY)
+
+    def detached(self: M) -> M:
+        """The parameters alone, for other rows."""
+        return replace(self, row_terms=None)
+
+    @property
+    def _log_weights(self) -> np.ndarray:
+        with np.errstate(divide="ignore"):
+            return np.log(self.weights)
+
+    @cached_property
+    def kernel_parameters(self) -> Any:
+        return self._parameters(with_row_terms=True)
+
+    # E-step -----------------------------------------------------------------------------------------------------------
+
+    def e_step(self, source: Source, assignment: Assignment = SOFT) -> Statistics:
+        """One fused pass: responsibilities and their sufficient statistics, nothing kept of the rows.
+
+        Raises
+        ------
+        ValueError
+            If a row is impossible under every component.
+        """
+        known = self.row_terms is not None
+        parameters = self._parameters(with_row_terms=False) if known else self.kernel_parameters
+        added = source.total(partial(accumulated, parameters, assignment=assignment))
+        log_likelihood = float(added[0] + added[1])
+        if not log_likelihood > IMPOSSIBLE:
+            raise ValueError(
+                "Some rows are impossible under every component: they have values of probability zero. Set "
+                "pseudo_count to a positive number, or choose another start."
+            )
+        counts, sums, row_terms = self._unpack(added[HEADER:])
+        if self.row_terms is not None:
+            row_terms = self.row_terms
+            log_likelihood += row_terms
+        log_prior = float(self._log_prior(counts, sums)) if self.pseudo_count else 0.0
+        return Statistics(log_likelihood, log_prior, counts, sums, row_terms)
+
+    def log_likelihood(self, source: Source) -> tuple[float, float]:
+        """Sum of w log p(x) over the rows, and the sum of the weights w; half the work of an E-step."""
+        added = source.total(partial(accumulated, self.kernel_parameters, with_moments=False))
+        total = float(added[0] + added[1])
+        return total if total > IMPOSSIBLE else -np.inf, float(added[2])
+
+    def score(
+        self,
+        rows: np.ndarray,
+        log_density: np.ndarray | None = None,
+        labels: np.ndarray | None = None,
+        responsibilities: np.ndarray | None = None,
+    ) -> None:
+        """Write log p(x) (n,), the most probable component (n,), responsibilities (n, K): whichever is given."""
+        outputs = {"log_density": log_density, "labels": labels, "responsibilities": responsibilities}
+        score_block(self.kernel_parameters, rows, **outputs)
+        if log_density is not None:
+            log_density[log_density < IMPOSSIBLE] = -np.inf
+
+    def sample(self, n_samples: int, random_state: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+        """Rows (n, D) and their components (n,), component after component."""
+        sizes = random_state.multinomial(n_samples, self.weights)
+        rows = [self._draw(k, size, random_state) for k, size in enumerate(sizes)]
+        return np.concatenate(rows), np.repeat(np.arange(self.n_components), sizes)
+
+    # M-step -----------------------------------------------------------------------------------------------------------
+
+    def m_step(self: M, statistics: Statistics) -> M:
+        """The parameters that maximise the expected complete log-likelihood plus the log-prior.
+
+        A component without rows keeps its place and its means with weight zero.
+        """
+        empty = statistics.counts <= EMPTY * statistics.weight
+        counts = np.where(empty, 1.0, statistics.counts)
+        estimated = self._estimate(counts, statistics.sums)
+        means = np.where(empty[:, None], self.means, estimated)
+        weights = self.weights
+        if self.fit_weights:
+            weights = np.where(empty, 0.0, statistics.counts)
+            weights = weights / weights.sum()
+        return replace(self, weights=weights, means=means, row_terms=statistics.row_terms)
+
+    def stepwise(self: M, statistics: Statistics, rate: float) -> M:
+        """The M-step of a stream of which this model has seen all but a batch, the share `rate` of its memory.
+
+        The memory holds as many rows as make the batch that share; what the model stands for are its weights and
+        means, without the prior.
+        """
+        past = (1.0 - rate) * statistics.weight / rate * self.weights
+        sums = self._sums_behind(past, statistics) + statistics.sums
+        counts = past + statistics.counts
+        return self.detached().m_step(statistics._replace(counts=counts, sums=sums, row_terms=None))
+
+    # coordinates ------------------------------------------------------------------------------------------------------
+
+    def flatten(self, reference: "DiscreteMixtureModel") -> np.ndarray:
+        """Moments about `reference` in units of its standard deviations: w and w (mean - reference), over sqrt(w).
+
+        EM images may be combined linearly here; the norm of a small step is its length in the Fisher metric of the
+        complete data.
+        """
+        alive = reference.weights > 0
+        deviations = (self.means - reference.means)[alive] / reference._scales()[alive]
+        columns = np.hstack([np.ones((len(deviations), 1)), deviations])
+        return (self.weights[alive] / np.sqrt(reference.weights[alive]))[:, None] * columns
+
+    def unflatten(self: M, coordinates: np.ndarray) -> M | None:
+        """The model at these coordinates about this one; None if a weight is not positive there.
+
+        Means that leave the possible values are held just inside: at an optimum on the edge, where EM converges
+        slowest, every long step would be refused otherwise.
+        """
+        alive = self.weights > 0
+        if not (coordinates[:, 0] > 0).all():
+            return None
+        weights, means = self.weights, self.means.copy()
+        if self.fit_weights:
+            weights = np.zeros_like(weights)
+            weights[alive] = coordinates[:, 0] * np.sqrt(self.weights[alive])
+            weights = weights / weights.sum()
+        means[alive] += self._scales()[alive] * coordinates[:, 1:] / coordinates[:, :1]
+        return replace(self, weights=weights, means=np.where(alive[:, None], self._within(means), self.means))
