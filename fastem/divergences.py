@@ -1,6 +1,7 @@
 """Entropy of a Gaussian mixture and Kullback-Leibler divergence between two: no closed form, but bounds.
 
-Both are expectations, estimated from random rows with a standard error, and held between bounds that need no rows. Throughout, f = sum_a pi_a f_a and g = sum_b w_b g_b with Gaussian components.
+Both are expectations, estimated from random rows with a standard error, and held between bounds that need no rows.
+Throughout, f = sum_a pi_a f_a and g = sum_b w_b g_b with Gaussian components.
 """
 
 from collections.abc import Callable

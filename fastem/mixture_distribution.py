@@ -169,8 +169,8 @@ class GaussianDistributionMixin:
         rest = self._rest(known)
         model = self._model()
         slopes, covariances = _regression(model, known, rest)
-        means = model.means[:, rest] + slopes @ (point - model.means[:, known])[..., None]
-        return self._like(self._weights_at(known, point), means[..., 0], covariances, rest)
+        means = model.means[:, rest] + np.einsum("kab,kb->ka", slopes, point - model.means[:, known])
+        return self._like(self._weights_at(known, point), means, covariances, rest)
 
     def regress(self, X, targets, *, return_cov=False):
         """E[y | x]: the mean of some features when all others are known, for many rows at once.

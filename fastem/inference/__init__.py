@@ -1,8 +1,6 @@
 """What data say of the parameters of a fitted Gaussian mixture: score, information, standard errors, bootstrap."""
 
-from fastem.inference.bootstrap import Bootstrap, bootstrap
-from fastem.inference.score import Score, score
-from fastem.inference.standard_errors import (
+from fastem.inference.errors import (
     ConfidenceIntervals,
     InferenceWarning,
     StandardErrors,
@@ -10,6 +8,8 @@ from fastem.inference.standard_errors import (
     observed_information,
     standard_errors,
 )
+from fastem.inference.gradient import Score, score
+from fastem.inference.refits import Bootstrap, bootstrap
 
 __all__ = [
     "Bootstrap",

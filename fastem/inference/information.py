@@ -74,6 +74,8 @@ def information_of(model: GaussianMixtureModel, source: Source) -> Information:
     of_rows = OfRows(replace(model, arithmetic="float64"))
     outer, grams, weight = of_rows.unpack(source.total(of_rows))
     check_that_rows_are_in_range(grams[:, 0, 0] * model.weights, weight)
+    if not np.isfinite(grams).all():
+        raise ValueError("The squares of some features overflow. Rescale the features or remove outliers.")
     return _assembled(model, layout, outer, grams)
 
 
@@ -105,6 +107,7 @@ class OfRows:
     def _gram_size(self) -> int:
         return len(Layout.of(self.model).component(0)) ** 2
 
+    @np.errstate(over="ignore", invalid="ignore")  # found out at the end
     def _add(self, rows: np.ndarray, roots: np.ndarray, outer: np.ndarray, grams: np.ndarray) -> None:
         model, layout = self.model, Layout.of(self.model)
         responsibilities = np.empty((len(rows), model.n_components))

@@ -11,9 +11,9 @@ from scipy.stats import norm
 
 from fastem.families.gaussian import EMPTY, GaussianMixtureModel
 from fastem.gaussian_mixture import GaussianMixture
+from fastem.inference.gradient import opened
 from fastem.inference.information import Information, information_of
 from fastem.inference.layout import Layout
-from fastem.inference.score import opened
 
 KINDS = ("louis", "opg", "sandwich")
 SINGULAR = 1e-8  # share of the complete information below which there is none
@@ -146,7 +146,7 @@ def standard_errors(
     Parameters
     ----------
     model : GaussianMixture
-        Fitted to X with a small `tol`: the default leaves a distance from the optimum that can be seen.
+        Fitted to X, with a `tol` that leaves no distance from the optimum to be seen, 1e-6 perhaps.
     X : array-like, path or other source of shape (n_samples, n_features)
         The rows it was fitted to.
     kind : {'louis', 'opg', 'sandwich'}, default='louis'

@@ -11,9 +11,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from fastem.gaussian_mixture import GaussianMixture
+from fastem.inference.errors import InferenceWarning, StandardErrors
+from fastem.inference.gradient import opened
 from fastem.inference.layout import Layout
-from fastem.inference.score import opened
-from fastem.inference.standard_errors import InferenceWarning, StandardErrors
 from fastem.sources import Source
 
 KINDS = ("parametric", "weighted")
