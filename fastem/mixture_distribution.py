@@ -108,7 +108,7 @@ class GaussianDistributionMixin:
 
         Parameters
         ----------
-        features : sequence of int or str
+        features : int, str or sequence of these
             Indices, or names if the mixture has `feature_names_in_`; they keep this order.
 
         Returns
@@ -129,7 +129,7 @@ class GaussianDistributionMixin:
         array([[[3.]]])
         """
         check_is_fitted(self)
-        chosen = self._indices([features] if isinstance(features, int | str) else features)
+        chosen = self._indices(features)
         model = self._model()
         return self._like(model.weights, model.means[:, chosen], _taken(model, chosen), chosen)
 
@@ -207,7 +207,7 @@ class GaussianDistributionMixin:
                [1.5]])
         """
         check_is_fitted(self)
-        wanted = self._indices([targets] if isinstance(targets, int | str) else targets, "targets")
+        wanted = self._indices(targets, "targets")
         known = self._rest(wanted)
         model, inputs = self._model(), self.marginal(known)
         rows = validate_data(inputs, X, reset=False, dtype=np.float64)
@@ -231,9 +231,10 @@ class GaussianDistributionMixin:
 
     # features ---------------------------------------------------------------------------------------------------------
 
-    def _indices(self, features: Iterable[Any], name: str = "features") -> list[int]:
-        """Indices of features that are given by index or name."""
+    def _indices(self, features: Any, name: str = "features") -> list[int]:
+        """Indices of features that are given by index or name, one or several."""
         names = getattr(self, "feature_names_in_", None)
+        features = features if isinstance(features, Iterable) and not isinstance(features, str) else [features]
         found = [_index(feature, self.n_features_in_, names) for feature in features]
         if not found:
             raise ValueError(f"{name} must hold at least one feature.")

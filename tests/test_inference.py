@@ -415,6 +415,12 @@ def test_fewer_rows_than_parameters_leave_opg_singular():
     assert np.isnan(errors.covariances).any()
 
 
+def test_components_with_few_rows_are_told():
+    X = np.concatenate([two_heaps()[:60], [[20.0, 20.0], [21.0, 20.0], [20.0, 21.5], [21.0, 22.0]]])
+    with pytest.warns(InferenceWarning, match=r"Components \[1\] have fewer rows than parameters"):
+        standard_errors(fitted("full", X, 2, init_params=np.repeat([0, 1], [60, 4])), X)
+
+
 def test_one_row():
     mixture = GaussianMixture.from_parameters([1.0], [[0.0]], [[[1.0]]])
     with pytest.warns(InferenceWarning):

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.linalg import null_space
 from scipy.special import expit, logit
 from scipy.stats import norm
+from threadpoolctl import threadpool_limits
 
 from fastem.families.gaussian import EMPTY, GaussianMixtureModel
 from fastem.gaussian_mixture import GaussianMixture
@@ -80,7 +81,8 @@ class StandardErrors:
 
     @classmethod
     def of(cls, layout: Layout, estimates: np.ndarray, covariance: np.ndarray, kind: str) -> "StandardErrors":
-        errors = layout.unpack(np.sqrt(np.diagonal(covariance)))
+        with np.errstate(invalid="ignore"):
+            errors = layout.unpack(np.sqrt(np.diagonal(covariance)))
         return cls(*errors, covariance, layout.names, estimates, kind, layout)
 
     def confidence_intervals(self, level: float = 0.95) -> ConfidenceIntervals:
@@ -100,11 +102,11 @@ class StandardErrors:
         if not 0.0 < level < 1.0:
             raise ValueError(f"level must be a number between 0 and 1, got {level!r}.")
         quantile = norm.ppf(0.5 + 0.5 * level)
-        values, errors = self.estimates, np.sqrt(np.diagonal(self.covariance))
+        values, errors = self.estimates, self.layout.pack(self.weights, self.means, self.covariances)
         limits = values + np.multiply.outer([-quantile, quantile], errors)
         first, variances = slice(self.layout.n_components), self._variances
         w, v, some = values[first], values[variances], errors[first]
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             steps = np.where(some == 0.0, 0.0, some / (w * (1.0 - w)))  # a single component has the weight one
             logits = np.where(some == 0.0, 0.0, logit(w))
             limits[:, variances] = v * np.exp(np.multiply.outer([-quantile, quantile], errors[variances] / v))
@@ -123,9 +125,7 @@ class StandardErrors:
         return np.concatenate([np.zeros(before, bool), np.resize(of_one, layout.size - before)])
 
 
-def standard_errors(
-    model: GaussianMixture, X: Any, kind: str = "louis", *, sample_weight: Any = None
-) -> StandardErrors:
+def standard_errors(model: GaussianMixture, X: Any, kind: str = "louis", sample_weight: Any = None) -> StandardErrors:
     """Standard errors of weights, means and covariances of a Gaussian mixture fitted to X.
 
     One pass over the rows, of any source, in bounded memory. The covariance of the estimates is
@@ -167,7 +167,8 @@ def standard_errors(
     Warns
     -----
     InferenceWarning
-        If some do not exist, or the parameters are not at an optimum of the likelihood of X.
+        If some do not exist, the parameters are not at an optimum of the likelihood of X, or a component has fewer rows
+        than parameters: all of this holds for many rows.
 
     Examples
     --------
@@ -198,7 +199,7 @@ def standard_errors(
 
 
 def confidence_intervals(
-    model: GaussianMixture, X: Any, kind: str = "louis", *, level: float = 0.95, sample_weight: Any = None
+    model: GaussianMixture, X: Any, kind: str = "louis", sample_weight: Any = None, *, level: float = 0.95
 ) -> ConfidenceIntervals:
     """Confidence intervals of the parameters: `standard_errors`, then `StandardErrors.confidence_intervals`.
 
@@ -212,12 +213,10 @@ def confidence_intervals(
     -------
     intervals : ConfidenceIntervals
     """
-    return standard_errors(model, X, kind, sample_weight=sample_weight).confidence_intervals(level)
+    return standard_errors(model, X, kind, sample_weight).confidence_intervals(level)
 
 
-def observed_information(
-    model: GaussianMixture, X: Any, kind: str = "louis", *, sample_weight: Any = None
-) -> np.ndarray:
+def observed_information(model: GaussianMixture, X: Any, kind: str = "louis", sample_weight: Any = None) -> np.ndarray:
     """Minus the second derivatives of the log-likelihood by all parameters, or the outer product of gradients.
 
     Parameters
@@ -275,6 +274,7 @@ class Inverse(NamedTuple):
     negative: bool
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def _covariance(
     theta: GaussianMixtureModel, found: Information, kind: str, names: np.ndarray
 ) -> tuple[np.ndarray, list[str]]:
@@ -343,6 +343,11 @@ def _without_support(
             "maximum of the likelihood: NaN for all parameters of these components; the standard errors of others take "
             "their means and covariances as known."
         )
+    few = (found.counts < len(Layout.of(theta).component(0))) & ~(empty | flat)
+    if few.any():
+        messages.append(
+            f"Components {names[few].tolist()} have fewer rows than parameters: their standard errors are too small."
+        )
     return np.flatnonzero(empty | flat).tolist()
 
 
@@ -396,7 +401,7 @@ def _of_distance(
     rows: np.ndarray, directions: np.ndarray, inverse: np.ndarray, found: Information, unknown: np.ndarray
 ) -> list[str]:
     """A message if a Newton step from the parameters is long, in standard errors."""
-    errors = np.sqrt(np.einsum("ij,jk,ik->i", rows, inverse, rows))
+    errors = np.sqrt(np.sum((rows @ inverse) * rows, axis=1))
     known = ~unknown & (errors > 0)
     if not known.any():
         return []

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from fastem.engine.online import batches
 from fastem.families.gaussian import EMPTY, GaussianMixtureModel, check_that_rows_are_in_range
@@ -85,6 +86,8 @@ class OfRows:
 
     model: GaussianMixtureModel
 
+    # The bits of a product depend on the number of threads, and on a busy machine they cost more than they give.
+    @threadpool_limits.wrap(limits=1, user_api="blas")
     def __call__(self, blocks: Iterable[Block]) -> np.ndarray:
         layout = Layout.of(self.model)
         outer, grams, weight = self.unpack(np.zeros(layout.size**2 + self._gram_size * self.model.n_components + 1))
