@@ -26,7 +26,8 @@ class CategoricalMixture(DiscreteMixture):
     n_components : int, default=1
         Number of components K.
     n_levels : int or array-like of shape (n_features,), default=None
-        Number of levels of the columns, all alike or one by one. None: one more than the greatest in the data.
+        Number of levels of the columns, all alike or one by one. None: one more than the greatest in the data, for
+        `partial_fit` in the rows of the first call.
     tol : float, default=1e-3
         Stop when the lower bound, in nats per unit weight, changes by less.
     max_iter : int, default=100
@@ -62,6 +63,8 @@ class CategoricalMixture(DiscreteMixture):
     batch_size : int, default=1024
     learning_decay : float, default=0.7
     learning_offset : float, default=10.0
+    checkpoint : path, default=None
+    checkpoint_every : int, default=1
         See `GaussianMixture` for these.
 
     Attributes
@@ -136,6 +139,8 @@ class CategoricalMixture(DiscreteMixture):
         batch_size=1024,
         learning_decay=0.7,
         learning_offset=10.0,
+        checkpoint=None,
+        checkpoint_every=1,
     ):
         super().__init__(
             n_components,
@@ -158,6 +163,8 @@ class CategoricalMixture(DiscreteMixture):
             batch_size,
             learning_decay,
             learning_offset,
+            checkpoint,
+            checkpoint_every,
         )
         self.n_levels = n_levels
         self.probabilities_init = probabilities_init

@@ -56,6 +56,8 @@ class DiscreteMixture(BaseMixture):
         batch_size,
         learning_decay,
         learning_offset,
+        checkpoint,
+        checkpoint_every,
     ):
         self.n_components = n_components
         self.tol = tol
@@ -77,6 +79,8 @@ class DiscreteMixture(BaseMixture):
         self.batch_size = batch_size
         self.learning_decay = learning_decay
         self.learning_offset = learning_offset
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
 
     # what a family adds -----------------------------------------------------------------------------------------------
 

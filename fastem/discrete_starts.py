@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from fastem.discrete_moves import split_and_merge
 from fastem.engine import seeding
 from fastem.engine.em import Fit
 from fastem.engine.subsampling import FACTOR, grow, run_level
@@ -106,19 +107,22 @@ class DiscreteStarts(Generic[M]):
     def _best_of_short_runs(self) -> M:
         """The best of several starts after a few EM iterations each on the seeds.
 
-        k-means and random rows in turn: each finds basins that the other misses. The search ends when the best basin
-        has been found twice.
+        k-means and random rows in turn: each finds basins that the other misses. When the best basin has been found
+        twice, moves of single components refine it.
         """
         best: Fit[M] | None = None
+        seeds = [Block(*self._seeds)]
         for run in range(SHORT_RUNS):
             method = "random_from_data" if run % 2 else "kmeans"
-            model = self._model_of([Block(*self._seeds)], self._partition(method))
+            model = self._model_of(seeds, self._partition(method))
             fit = self._short_run(model, -np.inf if best is None else best.lower_bounds[-1] - SAME_BASIN)
             found_again = best is not None and abs(fit.lower_bounds[-1] - best.lower_bounds[-1]) < SAME_BASIN
             best = fit if best is None or fit.lower_bounds[-1] > best.lower_bounds[-1] else best
             if found_again:
                 break
         assert best is not None
+        if 2 < self.blank.n_components <= 64:  # a move takes three components
+            best = split_and_merge(best, *self._seeds, lambda shares: self._model_of(seeds, shares), self._short_run)
         return best.model
 
     def _short_run(self, model: M, to_beat: float) -> Fit[M]:

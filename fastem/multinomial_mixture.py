@@ -54,6 +54,8 @@ class MultinomialMixture(DiscreteMixture):
     batch_size : int, default=1024
     learning_decay : float, default=0.7
     learning_offset : float, default=10.0
+    checkpoint : path, default=None
+    checkpoint_every : int, default=1
         See `GaussianMixture` for these.
 
     Attributes
@@ -125,6 +127,8 @@ class MultinomialMixture(DiscreteMixture):
         batch_size=1024,
         learning_decay=0.7,
         learning_offset=10.0,
+        checkpoint=None,
+        checkpoint_every=1,
     ):
         super().__init__(
             n_components,
@@ -147,6 +151,8 @@ class MultinomialMixture(DiscreteMixture):
             batch_size,
             learning_decay,
             learning_offset,
+            checkpoint,
+            checkpoint_every,
         )
         self.probabilities_init = probabilities_init
 

@@ -53,6 +53,8 @@ class PoissonMixture(DiscreteMixture):
     batch_size : int, default=1024
     learning_decay : float, default=0.7
     learning_offset : float, default=10.0
+    checkpoint : path, default=None
+    checkpoint_every : int, default=1
         See `GaussianMixture` for these.
 
     Attributes
@@ -120,6 +122,8 @@ class PoissonMixture(DiscreteMixture):
         batch_size=1024,
         learning_decay=0.7,
         learning_offset=10.0,
+        checkpoint=None,
+        checkpoint_every=1,
     ):
         super().__init__(
             n_components,
@@ -142,6 +146,8 @@ class PoissonMixture(DiscreteMixture):
             batch_size,
             learning_decay,
             learning_offset,
+            checkpoint,
+            checkpoint_every,
         )
         self.rates_init = rates_init
 

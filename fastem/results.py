@@ -19,13 +19,17 @@ def in_blocks(source: Source, write: Write, columns: tuple[int, ...], dtype: Any
 
 
 def of_all(source: Source, write: Write, columns: tuple[int, ...], dtype: Any, out: Any = None) -> np.ndarray:
-    """The results of all rows, (n_rows, ...), written into `out` if it is given.
+    """The results of all rows, (n_rows, ...), written into `out` if it is given; lazy for Dask collections.
 
     Raises
     ------
     ValueError
         If `out` has another shape or dtype than the results.
     """
+    if hasattr(source, "map_rows"):
+        if out is not None:
+            raise TypeError("out is for data that this process reads; of a Dask collection the result is one, too.")
+        return source.map_rows(write, columns, dtype)
     if out is None and not hasattr(source, "n_rows"):  # a stream whose length is known at its end only
         parts = list(in_blocks(source, write, columns, dtype))
         return np.concatenate(parts) if len(parts) > 1 else parts[0]

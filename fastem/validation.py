@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils.validation import _check_sample_weight, check_non_negative, validate_data
 
 from fastem.sources import Source, as_source, reader_of
+from fastem.sources.clusters import Collection, DaskSource, is_collection
 from fastem.sources.reader import Reader
 from fastem.sources.stream import StreamSource
 
@@ -34,7 +35,7 @@ def validated_source(
     ValueError
         scikit-learn's own: NaN or infinity, wrong shapes, negative weights, all weights zero. Or that of `domain`.
     """
-    reader = reader_of(X)
+    reader = Collection(X) if is_collection(X) else reader_of(X)
     if reader is not None:
         return _validated_stream(estimator, reader, sample_weight, reset, ensure_min_samples, seed, domain)
     X = validate_data(estimator, X, reset=reset, dtype="numeric", ensure_min_samples=ensure_min_samples)
@@ -50,7 +51,7 @@ def validated_source(
 
 def _validated_stream(
     estimator: Any,
-    reader: Reader,
+    reader: Reader | Collection,
     sample_weight: Any,
     reset: bool,
     ensure_min_samples: int,
@@ -59,12 +60,13 @@ def _validated_stream(
 ) -> Source:
     if not reset:
         _check_features(estimator, reader)
-    if sample_weight is not None:
+    if sample_weight is not None and not is_collection(sample_weight):
         sample_weight = np.asarray(sample_weight, dtype=np.float64)
         if not np.isfinite(sample_weight).all():
             raise ValueError("Input sample_weight contains NaN or infinity.")
         check_non_negative(sample_weight, "`sample_weight`")
-    source = StreamSource(reader, sample_weight, seed, domain, survey=reset)
+    options: Any = sample_weight, seed, domain, reset
+    source = DaskSource(reader, *options) if isinstance(reader, Collection) else StreamSource(reader, *options)
     if reset and source.n_rows < ensure_min_samples:
         raise ValueError(
             f"Found array with {source.n_rows} sample(s) while a minimum of {ensure_min_samples} is required."
@@ -78,7 +80,7 @@ def _validated_stream(
     return source
 
 
-def _check_features(estimator: Any, reader: Reader) -> None:
+def _check_features(estimator: Any, reader: Reader | Collection) -> None:
     """Raise ValueError, in scikit-learn's words, if the model was fitted to other columns."""
     fitted = getattr(estimator, "n_features_in_", reader.n_features)
     if reader.n_features != fitted:

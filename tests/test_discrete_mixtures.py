@@ -482,3 +482,41 @@ def test_streams_refuse_levels_that_come_late():
     with pytest.raises(ValueError, match=r"knows the levels 0, \.\.\., 2"):
         mixture.partial_fit(np.maximum(rows, 3))
     CategoricalMixture(2, random_state=0, n_levels=4).partial_fit(np.minimum(rows, 2)).partial_fit(np.maximum(rows, 3))
+
+
+@every_family
+def test_a_fit_that_is_killed_goes_on(family, tmp_path, monkeypatch):
+    problem = case(family, 400, 4, 3)
+    options = {"tol": 0.0, "max_iter": 12, "acceleration": "squarem"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        expected = mixture_of(problem, **options).fit(problem.rows)
+        model_type = type(expected._model())
+        e_step, calls = model_type.e_step, []
+
+        def killed(*args):
+            calls.append(1)
+            if len(calls) == 6:
+                raise OSError("killed")
+            return e_step(*args)
+
+        monkeypatch.setattr(model_type, "e_step", killed)
+        mixture = mixture_of(problem, checkpoint=tmp_path / "state", **options)
+        with pytest.raises(OSError, match="killed"):
+            mixture.fit(problem.rows)
+        again = mixture_of(problem, checkpoint=tmp_path / "state", **options).fit(problem.rows)
+    assert len(calls) < 6 + 12
+    assert again.lower_bounds_ == expected.lower_bounds_
+    assert_array_equal(fitted_table(again), fitted_table(expected))
+
+
+@every_family
+@never_mind
+def test_the_log_likelihood_is_the_bound_plus_the_divergence(family):
+    problem = case(family, 50, 3, 3)
+    mixture = mixture_of(problem).fit(problem.rows)
+    q = np.random.default_rng(0).dirichlet(np.ones(3), size=50)
+    bound, gap = fastem.lower_bound(mixture, problem.rows, q), fastem.kl_gap(mixture, problem.rows, q)
+    assert gap > 0.1
+    assert_allclose(bound + gap, mixture.score(problem.rows), rtol=1e-12)
+    assert_allclose(fastem.lower_bound(mixture, problem.rows), mixture.score(problem.rows), rtol=1e-12)

@@ -116,9 +116,13 @@ def fitter(estimator, kind, size, rows, iterations):
 
 def one_pass(kind, size, rows):
     """A function that makes one fused pass, compiled, in the arithmetic of the rows."""
+    return pass_over(kind, size, as_source(rows), str(rows.dtype))
+
+
+def pass_over(kind, size, source, arithmetic="float64"):
+    """A function that makes one fused pass over a source, compiled."""
     weights, means, ones = start(kind, size).values()
-    model = GaussianMixtureModel(STRUCTURES[kind], weights, means, ones, ones, arithmetic=str(rows.dtype))
-    source = as_source(rows)
+    model = GaussianMixtureModel(STRUCTURES[kind], weights, means, ones, ones, arithmetic=arithmetic)
     model = replace(model, scatter=model.e_step(source).scatter)  # tied: known after the first pass of a fit
     return lambda: model.e_step(source)
 

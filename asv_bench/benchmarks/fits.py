@@ -1,5 +1,7 @@
 """Whole fits: their time, their passes and their likelihood, and scikit-learn from the same start."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,8 @@ from sklearn.cluster import KMeans as SklearnKMeans
 from sklearn.mixture import GaussianMixture as SklearnMixture
 
 from benchmarks.common import KINDS, ROWS_DIVISOR, SIZES, Blobs, Cloud, blobs, fitter, in_turn, load, start
-from fastem import GaussianMixture, KMeans
+from fastem import BayesianGaussianMixture, GaussianMixture, KMeans
+from fastem.sources import as_source
 
 FAITHFUL = Path(__file__).parents[2] / "examples" / "faithful.csv"
 
@@ -70,6 +73,26 @@ class Iterations(Cloud):
         return theirs / ours
 
     track_seconds_vs_sklearn.unit = "times faster"
+
+
+class Variational(Cloud):
+    """The pass of `BayesianGaussianMixture` beside that of `GaussianMixture`: the same kernel with other constants."""
+
+    params = KINDS
+    param_names = ("covariance",)
+    timeout = 300
+
+    def track_passes_of_gaussian_mixture(self, kind):
+        size, rows = SIZES[2], load("cloud", SIZES[2])
+        gaussian = fitter(GaussianMixture, kind, size, rows, 1)()._model()
+        options = {"covariance_type": kind, "init_params": "random_from_data", "random_state": 0, "max_iter": 1}
+        variational = BayesianGaussianMixture(n_components=size[2], **options).fit(rows)._model()
+        source = as_source(rows)
+        models = [replace(model, scatter=model.e_step(source).scatter) for model in (gaussian, variational)]
+        ours, theirs = in_turn(*(partial(model.e_step, source) for model in models))
+        return theirs / ours
+
+    track_passes_of_gaussian_mixture.unit = "passes"
 
 
 class Lloyd(Cloud):

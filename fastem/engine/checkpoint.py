@@ -123,6 +123,8 @@ class Checkpoint:
 
 def described(value: Any) -> str:
     """A setting as text that differs when the setting does."""
+    if isinstance(value, list | tuple) and len({np.shape(part) for part in value}) > 1:  # arrays of several shapes
+        return f"[{', '.join(map(described, value))}]"
     if isinstance(value, np.ndarray | list | tuple):
         array = np.asarray(value)
         if array.dtype.kind in "biuf":

@@ -114,7 +114,7 @@ def _filled(old: Centers, new: Centers, statistics: ClusterStatistics, source: S
     empty = np.flatnonzero(statistics.counts == 0)
     if not empty.size:
         return new
-    rows = old.farthest(source.blocks(), empty.size)
+    rows = old.farthest(source, empty.size)
     means = new.means.copy()
     means[empty[: len(rows)]] = rows
     return replace(new, means=means)

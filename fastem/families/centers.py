@@ -86,11 +86,17 @@ class Centers:
         """Write the Euclidean distances to all centres, (n, K)."""
         kernel.distance_table(self.kernel_parameters, rows, table)
 
-    def farthest(self, blocks: Iterable[Block], size: int) -> np.ndarray:
+    def farthest(self, source: Source, size: int) -> np.ndarray:
         """Up to `size` rows of positive weight that are farthest from their centres, the farthest first.
 
         Their distances differ, so that copies of one row do not take several clusters.
         """
+        distances, rows = zip(*source.gather(partial(self.farthest_of, size=size)), strict=True)
+        merged, order = np.unique(-np.concatenate(distances), return_index=True)
+        return np.concatenate(rows)[order[:size]][merged[:size] < 0]
+
+    def farthest_of(self, blocks: Iterable[Block], size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Squared distances and rows of the farthest of some blocks, the farthest first."""
         distances, rows = np.empty(0), np.empty((0, self.means.shape[1]))
         for piece in _pieces(blocks):
             new = np.empty(len(piece.rows))
@@ -102,7 +108,7 @@ class Centers:
             merged, order = np.unique(-np.concatenate([distances, new[chosen]]), return_index=True)
             distances, order = -merged[:size], order[:size]
             rows = np.concatenate([rows, piece.rows[chosen]])[order]
-        return rows[distances > 0]
+        return distances, rows
 
 
 def _pieces(blocks: Iterable[Block]) -> Iterator[Block]:

@@ -14,6 +14,7 @@ from fastem.sources import Source
 
 EMPTY = 1e-13  # share of the rows below which a component has no row to itself: its sums are rounding
 IMPOSSIBLE = -1e200  # a log-likelihood that no possible rows have
+LEAST_SCALE = 0.03  # of a residual: a value that is nearly never seen is not to decide alone
 TINY = np.finfo(np.float64).tiny
 ROWS_TO_CARRY = 10  # rows that a component should expect to have
 NEAREST = 0.01  # of its distance to the edge of the possible values a parameter keeps in an extrapolation
@@ -116,6 +117,10 @@ class DiscreteMixtureModel(ABC):
     @abstractmethod
     def coordinates(self, rows: np.ndarray) -> np.ndarray:
         """Rows (n, D) where Euclidean distances mean something, for k-means."""
+
+    def residuals(self, rows: np.ndarray, k: int) -> np.ndarray:
+        """t(x) of rows (n, D) less its mean in component k, in standard deviations, (n, C)."""
+        return (self.design(rows) - self.means[k]) / np.maximum(self._scales()[k], LEAST_SCALE)
 
     @abstractmethod
     def _draw(self, k: int, size: int, random_state: np.random.RandomState) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import xlogy
 
-from fastem.families.discrete import NEAREST, TINY, DiscreteMixtureModel, Statistics
+from fastem.families.discrete import LEAST_SCALE, NEAREST, TINY, DiscreteMixtureModel, Statistics
 from fastem.kernels import linear
 
 
@@ -71,6 +71,11 @@ class MultinomialMixtureModel(DiscreteMixtureModel):
     def coordinates(self, rows: np.ndarray) -> np.ndarray:
         """Square roots of shares: their distances are those of Hellinger."""
         return np.sqrt(rows / np.maximum(rows.sum(axis=1, keepdims=True), 1.0))
+
+    def residuals(self, rows: np.ndarray, k: int) -> np.ndarray:
+        totals = rows.sum(axis=1, keepdims=True)
+        scales = np.sqrt(np.maximum(totals, 1.0)) * np.maximum(self._scales()[k], LEAST_SCALE)
+        return (rows - totals * self.means[k]) / scales
 
     def _draw(self, k: int, size: int, random_state: np.random.RandomState) -> np.ndarray:
         return random_state.multinomial(round(self.n_trials), self.means[k], size=size)

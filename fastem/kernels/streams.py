@@ -7,7 +7,8 @@ next one.
 import os
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numba
@@ -24,6 +25,7 @@ LANE_MEMORY = 2**25  # bytes for the statistics of all lanes
 TILE_MEMORY = 2**19  # bytes for the scores of a tile: they stay in the second-level cache
 PARALLEL_WORK = 1_000_000  # rows * components * features from which a second thread gains more than it costs
 
+_here = threading.local()
 _one_parallel_pass = threading.Lock()  # some threading layers abort the process when two threads enter them at once
 _forked = False
 
@@ -61,12 +63,24 @@ def check_width(rows: np.ndarray, n_features: int) -> None:
         raise ValueError(f"X has {rows.shape[1]} features, but the model has {n_features} features.")
 
 
+@contextmanager
+def serial_passes() -> Iterator[None]:
+    """Passes of this thread take no others: it is one of many already."""
+    before = getattr(_here, "serial", False)
+    _here.serial = True
+    try:
+        yield
+    finally:
+        _here.serial = before
+
+
 class Threads:
     """Enter a pass with all threads if it is worth it and nobody else is inside one, else with the calling one."""
 
     def __init__(self, work: int):
         self.parallel = (
             work >= PARALLEL_WORK
+            and not getattr(_here, "serial", False)
             and not _forked
             and numba.get_num_threads() > 1
             and _one_parallel_pass.acquire(blocking=False)

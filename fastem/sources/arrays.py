@@ -1,6 +1,7 @@
 """Arrays in memory, read where they lie."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,9 @@ class ArraySource:
 
     def total(self, add_up: Callable[[Iterable[Block]], np.ndarray]) -> np.ndarray:
         return add_up(self.blocks())
+
+    def gather(self, function: Callable[[Iterable[Block]], Any]) -> list[Any]:
+        return [function(self.blocks())]
 
     def sample(self, size: int) -> Block:
         return self._taken(sampled_numbers(self.n_rows, self.sample_weight, size, self.seed))

@@ -12,7 +12,7 @@ def sampled_numbers(n_rows: int, weights: np.ndarray | None, size: int, seed: in
     """Numbers of up to `size` rows of positive weight, (n,), in random order."""
     weights = NO_WEIGHTS if weights is None else weights
     n_candidates = int(np.count_nonzero(weights)) if weights.size else n_rows
-    expected = size + 6 * np.sqrt(size) + 16  # keys are uniform: hardly ever fewer than `size` are below the threshold
+    expected = expected_keys(size)
     share = expected / max(n_candidates, 1)
     thresholds = [np.uint64(share * 2.0**64)] if share < 1 else []
     for threshold in [*thresholds, LARGEST_KEY]:
@@ -23,6 +23,20 @@ def sampled_numbers(n_rows: int, weights: np.ndarray | None, size: int, seed: in
             break
     numbers, keys = numbers[:found], keys[:found]
     return numbers[np.argsort(keys)[:size]]  # two keys of 64 bits are never equal
+
+
+def expected_keys(size: int) -> float:
+    """Keys to expect below a threshold so that hardly ever fewer than `size` are: they are uniform."""
+    return size + 6 * np.sqrt(size) + 16
+
+
+def selected(
+    seed: int, first: int, weights: np.ndarray, n_rows: int, threshold: np.uint64
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers and keys of the rows whose keys are below `threshold`; see `fastem.kernels.sampling.select`."""
+    numbers, keys = np.empty(n_rows, dtype=np.int64), np.empty(n_rows, dtype=np.uint64)
+    found = select(seed, first, weights, n_rows, threshold, numbers, keys)
+    return numbers[:found], keys[:found]
 
 
 class Sampler:
@@ -45,14 +59,12 @@ class Sampler:
     def add(self, rows: np.ndarray, weights: np.ndarray | None) -> None:
         """The next rows of the source."""
         self.weighted |= weights is not None
-        numbers, keys = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=np.uint64)
         given = NO_WEIGHTS if weights is None else np.ascontiguousarray(weights)
-        found = select(self.seed, self.met, given, len(rows), self.threshold, numbers, keys)
-        chosen = numbers[:found]
-        of_chosen = np.ones(found) if weights is None else weights[chosen]
-        self.parts.append((keys[:found].copy(), rows[chosen].astype(np.float64), of_chosen))
+        chosen, keys = selected(self.seed, self.met, given, len(rows), self.threshold)
+        of_chosen = np.ones(len(chosen)) if weights is None else weights[chosen]
+        self.parts.append((keys.copy(), rows[chosen].astype(np.float64), of_chosen))
         self.met += len(rows) if weights is None else int(np.count_nonzero(given))
-        self.kept += found
+        self.kept += len(chosen)
         if self.kept > 2 * self.size:
             self._shrink()
 

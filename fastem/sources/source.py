@@ -1,7 +1,7 @@
 """What a pass needs to know of the data."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -46,6 +46,10 @@ class Source(Protocol):
 
         Its results for parts of the rows can be added, so a source may call it wherever the rows are.
         """
+        ...
+
+    def gather(self, function: Callable[[Iterable[Block]], Any]) -> list[Any]:
+        """What `function` makes of each part of the rows, in order; one pass. Its results should be small."""
         ...
 
     def sample(self, size: int) -> Block:

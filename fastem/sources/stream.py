@@ -80,6 +80,9 @@ class StreamSource:
     def total(self, add_up: Callable[[Iterable[Block]], np.ndarray]) -> np.ndarray:
         return add_up(self.blocks())
 
+    def gather(self, function: Callable[[Iterable[Block]], Any]) -> list[Any]:
+        return [function(self.blocks())]
+
     def sample(self, size: int) -> Block:
         if min(size, self.n_candidates) > self._sampler.size:
             self._sampler = Sampler(self.seed, size)
@@ -123,9 +126,9 @@ class StreamSource:
     # the first pass ---------------------------------------------------------------------------------------------------
 
     def _check(self, piece: Piece, block: Block, first: int) -> None:
-        _check_rows(piece, self.n_features, self.names)
+        check_rows(piece, self.n_features, self.names)
         if block.weights is not None and self.sample_weight is None:
-            _check_weights(block.weights, piece)
+            check_weights(block.weights, piece)
         if self.domain is not None:
             self.domain(block.rows, first)
 
@@ -138,7 +141,7 @@ class StreamSource:
             raise ValueError("Sample weights must contain at least one non-zero number.")
 
 
-def _check_rows(piece: Piece, n_features: int, names: tuple[str, ...] | None) -> None:
+def check_rows(piece: Piece, n_features: int, names: tuple[str, ...] | None) -> None:
     rows = piece.rows
     if rows.ndim != 2 or rows.shape[1] != n_features:
         raise ValueError(
@@ -159,7 +162,7 @@ def _check_rows(piece: Piece, n_features: int, names: tuple[str, ...] | None) ->
         )
 
 
-def _check_weights(weights: np.ndarray, piece: Piece) -> None:
+def check_weights(weights: np.ndarray, piece: Piece) -> None:
     if weights.shape != (len(piece.rows),):
         raise ValueError(f"{piece.where}: weights of shape {weights.shape} for {len(piece.rows)} rows.")
     wrong = ~(np.isfinite(weights) & (weights >= 0))

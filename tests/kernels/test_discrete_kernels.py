@@ -1,7 +1,12 @@
 """The kernels of discrete families against SciPy, and the same bits however rows arrive."""
 
 import hashlib
-import itertools
+import os
+import platform
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
 
 import discrete_reference as reference
 import numba
@@ -12,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import gammaln
+from test_same_bits import WITHOUT_AVX512
 
 from fastem.families.bernoulli import BernoulliMixtureModel
 from fastem.families.categorical import CategoricalMixtureModel
@@ -181,7 +187,7 @@ def test_any_chunks(data):
     n_rows = data.draw(st.integers(1, 3_001))
     edges = [0, *sorted(data.draw(st.lists(st.integers(0, n_rows), max_size=9))), n_rows]
     rows, weights = problem.rows[:n_rows], problem.sample_weight[:n_rows]
-    blocks = [(rows[a:b], weights[a:b]) for a, b in itertools.pairwise(edges)]
+    blocks = [(rows[a:b], weights[a:b]) for a, b in pairwise(edges)]
     assert_array_equal(sums_of(family, blocks), sums_of(family, [(rows, weights)]))
 
 
@@ -202,6 +208,16 @@ def test_any_number_of_threads(family, monkeypatch):
         monkeypatch.setattr(passes, name, lambda *a, k=kernel, n=name: (entered.append(n), k(*a)))
     assert digest(family) == expected
     assert set(entered) == {"fused_pass", "scoring_pass"}
+
+
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="not x86-64")
+def test_a_processor_without_avx512():
+    code = "from test_discrete_kernels import *; print(*[digest(family) for family in FAMILIES])"
+    here = Path(__file__).parent
+    path = os.pathsep.join([str(here), str(here.parent), *sys.path])
+    environment = os.environ | WITHOUT_AVX512 | {"PYTHONPATH": path}
+    answer = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == [digest(family) for family in FAMILIES]
 
 
 # log factorials -------------------------------------------------------------------------------------------------------

@@ -99,9 +99,9 @@ def test_the_farthest_rows_have_a_weight_and_different_distances():
     weights = np.repeat(weights, 2)
     nearest = np.where(weights > 0, reference.squared_distances(rows, centers.means).min(axis=1), 0.0)
     expected = rows[2 * np.argsort(-nearest[::2])[:5]]
-    assert_array_equal(centers.farthest([(rows, weights)], 5), expected)
-    assert_array_equal(centers.farthest([(rows[:333], weights[:333]), (rows[333:], weights[333:])], 5), expected)
-    assert len(Centers.of(rows).farthest([(rows, weights)], 5)) == 0
+    assert_array_equal(centers.farthest(as_source(rows, weights), 5), expected)
+    assert_array_equal(centers.farthest_of([(rows[:333], weights[:333]), (rows[333:], weights[333:])], 5)[1], expected)
+    assert len(Centers.of(rows).farthest(as_source(rows, weights), 5)) == 0
 
 
 # the same bits --------------------------------------------------------------------------------------------------------
