@@ -526,11 +526,11 @@ def separated():
 @pytest.mark.parametrize(("kind", "checks"), [("parametric", "louis"), ("weighted", "sandwich")])
 def test_bootstrap_agrees_with_the_curvature(kind, checks, separated):
     X, mixture = separated
-    found, expected = bootstrap(mixture, X, 300, kind, random_state=0), standard_errors(mixture, X, checks)
+    found, expected = bootstrap(mixture, X, 200, kind, random_state=0), standard_errors(mixture, X, checks)
     for name in ("weights", "means", "covariances"):
-        assert_allclose(getattr(found.errors, name), getattr(expected, name), rtol=0.2)
+        assert_allclose(getattr(found.errors, name), getattr(expected, name), rtol=0.25)
         replicates = getattr(found, name)
-        assert replicates.shape == (300, *getattr(mixture, name + "_").shape)
+        assert replicates.shape == (200, *getattr(mixture, name + "_").shape)
         assert_allclose(replicates.std(axis=0, ddof=1), getattr(found.errors, name), rtol=1e-8)
     assert found.n_failed == 0
     assert found.errors.kind == f"{kind} bootstrap"
