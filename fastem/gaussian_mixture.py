@@ -8,11 +8,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from fastem.families.covariances import STRUCTURES
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.mixture import BaseMixture
+from fastem.mixture_distribution import GaussianDistributionMixin
 from fastem.sources import Source
 from fastem.starts import METHODS, Starts, checked_array
 
 
-class GaussianMixture(BaseMixture):
+class GaussianMixture(GaussianDistributionMixin, BaseMixture):
     """Gaussian mixture fitted by Expectation-Maximization; a drop-in for `sklearn.mixture.GaussianMixture`.
 
     The density is sum_k w_k N(x | mu_k, Sigma_k). Each iteration is one fused pass over the rows: responsibilities

@@ -1,0 +1,122 @@
+"""The score: the gradient of the log-likelihood with respect to the parameters."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from fastem.derivatives import log_det_gradient, quadratic_form_gradient, trace_of_inverse_gradient
+from fastem.families.gaussian import GaussianMixtureModel, Statistics
+from fastem.gaussian_mixture import GaussianMixture
+from fastem.sources import Source
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """Gradient of sum_n w_n ln p(x_n), shaped like the parameters.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (K,)
+        sum_n w_n (r_nk / w_k - 1): the derivative as w_k grows and all weights are divided by their sum. The plain
+        partial derivative is this plus the sum of the sample weights. NaN where the weight is zero.
+    means : ndarray of shape (K, D)
+    covariances : ndarray
+        Shaped like `covariances_`. For matrices all entries count as free, dL = sum_ij G_ij dSigma_ij, and G is
+        symmetric; moving an entry off the diagonal and its mirror image changes L by twice G_ij.
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+
+
+def score(model: GaussianMixture, X: Any, sample_weight: Any = None) -> Score:
+    """Gradient of the log-likelihood of rows at the parameters of a fitted Gaussian mixture.
+
+    One fused pass. With responsibilities r, d = x - mu_k and Lambda_k = Sigma_k^-1: sum r Lambda_k d by mu_k and
+    sum r (Lambda_k d d^T Lambda_k - Lambda_k) / 2 by Sigma_k; by a tied covariance the sum of these over k, by
+    variances their diagonal, by a spherical variance their trace. It is zero at a maximum inside the parameter space;
+    where EM added `reg_covar` to the variances, -reg_covar N_k Lambda_k^2 / 2 is left by Sigma_k.
+
+    Parameters
+    ----------
+    model : GaussianMixture
+        Fitted.
+    X : array-like, path or other source of shape (n_samples, n_features)
+    sample_weight : array-like of shape (n_samples,), default=None
+
+    Returns
+    -------
+    score : Score
+
+    Raises
+    ------
+    TypeError
+        If the model is no `GaussianMixture`.
+    ValueError
+        If X or the weights are invalid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastem import GaussianMixture
+    >>> from fastem.inference import score
+    >>> normal = GaussianMixture.from_parameters([1.0], [[0.0]], [[[2.0]]])
+    >>> score(normal, [[1.0], [4.0]]).means  # the sum of x - mu, over the variance
+    array([[2.5]])
+    """
+    theta, source = opened(model, X, sample_weight)
+    statistics = theta.e_step(source)
+    counts, first = statistics.moments.counts, statistics.moments.first
+    with np.errstate(divide="ignore", invalid="ignore"):
+        by_weights = np.where(theta.weights > 0, counts / theta.weights - statistics.weight, np.nan)
+    if theta.structure.name in ("full", "tied"):
+        return Score(by_weights, *_by_matrices(theta, statistics))
+    variances = theta.covariances if theta.structure.name == "diag" else theta.covariances[:, None]
+    expected = counts if theta.structure.name == "spherical" else counts[:, None]
+    expected = expected * variances.reshape(theta.covariances.shape)
+    if theta.structure.name == "spherical":
+        expected = expected * theta.n_features
+    by_covariances = 0.5 * (statistics.moments.second - expected) / theta.covariances**2
+    return Score(by_weights, first / variances, by_covariances)
+
+
+def _by_matrices(theta: GaussianMixtureModel, statistics: Statistics) -> tuple[np.ndarray, np.ndarray]:
+    """Gradients by means and covariances that are matrices, from ln N = -(ln det Sigma + tr(Sigma^-1 d d^T)) / 2."""
+    counts, first, scatter = statistics.moments
+    by_means = 0.5 * quadratic_form_gradient(theta.structure.precisions(theta.whiteners), first)
+    rows_of = counts[:, None, None]
+    if theta.structure.shared:
+        rows_of = counts.sum()
+        scatter = scatter + _between(theta, counts, first)
+    by_covariances = -0.5 * (
+        rows_of * log_det_gradient(theta.covariances) + trace_of_inverse_gradient(theta.covariances, scatter)
+    )
+    return by_means, by_covariances
+
+
+def _between(theta: GaussianMixtureModel, counts: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """What leads from the scatter about the mean of all rows to that about the means of their components."""
+    alive = counts > 0
+    shifts = first[alive] / counts[alive][:, None]
+    means = theta.means[alive] + shifts
+    centred = means - counts[alive] @ means / counts.sum()
+    return np.einsum("k,ki,kj->ij", counts[alive], shifts, shifts) - np.einsum(
+        "k,ki,kj->ij", counts[alive], centred, centred
+    )
+
+
+def opened(model: Any, X: Any, sample_weight: Any) -> tuple[GaussianMixtureModel, Source]:
+    """The parameters of a fitted Gaussian mixture and the rows.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    if not isinstance(model, GaussianMixture):
+        raise TypeError(f"model must be a fitted GaussianMixture, got {type(model).__name__}.")
+    check_is_fitted(model)
+    return model._model(), model._source(X, sample_weight)

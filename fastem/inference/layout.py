@@ -1,0 +1,77 @@
+"""The parameters of a Gaussian mixture as one vector: weights, means, distinct entries of the covariances."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastem.families.covariances import CovarianceStructure
+from fastem.families.gaussian import GaussianMixtureModel
+from fastem.inference.scales import SCALES, Scale
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each parameter lies.
+
+    First the K weights; then the means, component after component; then the covariances, one after another: of a
+    matrix the lower triangle row by row, (0, 0), (1, 0), (1, 1), (2, 0), ...; of 'diag' the variances; of 'spherical'
+    the one variance.
+    """
+
+    structure: CovarianceStructure
+    n_components: int
+    n_features: int
+
+    @classmethod
+    def of(cls, model: GaussianMixtureModel) -> "Layout":
+        return cls(model.structure, model.n_components, model.n_features)
+
+    @property
+    def scale(self) -> Scale:
+        return SCALES[self.structure.name]
+
+    @property
+    def size(self) -> int:
+        n_covariances = 1 if self.structure.shared else self.n_components
+        return self.n_components * (1 + self.n_features) + n_covariances * self.scale.size(self.n_features)
+
+    def mean(self, k: int) -> slice:
+        first = self.n_components + k * self.n_features
+        return slice(first, first + self.n_features)
+
+    def covariance(self, k: int) -> slice:
+        """Of component k; the same for all if there is one covariance."""
+        size = self.scale.size(self.n_features)
+        first = self.n_components * (1 + self.n_features) + (0 if self.structure.shared else k) * size
+        return slice(first, first + size)
+
+    def component(self, k: int) -> np.ndarray:
+        """The places of the parameters that the density of component k depends on: weight, mean, covariance."""
+        numbers = np.arange(self.size)
+        return np.concatenate([[k], numbers[self.mean(k)], numbers[self.covariance(k)]])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all parameters, as the attributes are indexed: 'weights[0]', 'means[0, 1]', 'covariances[0, 1, 0]'."""
+        components = [(k,) for k in range(self.n_components)]
+        entries = self.scale.entries(self.n_features)
+        places: dict[str, list[tuple[int, ...]]] = {
+            "weights": list(components),
+            "means": [(*k, j) for k in components for j in range(self.n_features)],
+            "covariances": entries
+            if self.structure.shared
+            else [(*k, *entry) for k in components for entry in entries],
+        }
+        return tuple(f"{name}[{', '.join(map(str, place))}]" for name in places for place in places[name])
+
+    def pack(self, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
+        return np.concatenate([weights, means.ravel(), self.scale.pack(covariances).ravel()])
+
+    def unpack(self, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Weights, means and covariances in the shapes of the attributes; symmetric entries are repeated."""
+        weights, means, entries = np.split(vector, [self.n_components, self.n_components * (1 + self.n_features)])
+        covariances = self.scale.unpack(
+            entries.reshape(-1, self.scale.size(self.n_features)),
+            self.structure.shape(self.n_components, self.n_features),
+        )
+        return weights.copy(), means.reshape(self.n_components, self.n_features).copy(), covariances
