@@ -28,6 +28,7 @@ from fastem.long_fits import LongFitMixin
 from fastem.online import LARGEST_SEED, OnlineMixin, learned
 from fastem.results import Write, check_method, in_blocks, of_all
 from fastem.sources import Block, Source
+from fastem.sources.stream import StreamSource
 from fastem.validation import validated_source
 
 SAMPLE_MEMORY = 2**25  # bytes that the rows for seeding may take
@@ -83,7 +84,8 @@ class KMeans(OnlineMixin, LongFitMixin, ClassNamePrefixFeaturesOutMixin, Transfo
     ----------
     cluster_centers_ : ndarray of shape (n_clusters, n_features)
     labels_ : ndarray of shape (n_samples,), int32
-        The nearest centre of each row.
+        The nearest centre of each row; lazy for Dask collections. Of data that are read anew in every pass it is not
+        kept: `predict` and `in_blocks` give it.
     counts_ : ndarray of shape (n_clusters,)
         Weight of each cluster; after `partial_fit` its share in the stream.
     inertia_ : float
@@ -289,7 +291,9 @@ class KMeans(OnlineMixin, LongFitMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         self.inertia_ = fit.inertia
         self.n_iter_ = fit.n_iter
         self.n_passes_ = source.n_passes
-        self.labels_ = of_all(source, *self._results("predict"))
+        self.__dict__.pop("labels_", None)
+        if not isinstance(source, StreamSource):  # they are as long as the data, which may not fit
+            self.labels_ = of_all(source, *self._results("predict"))
 
     def _warn(self, fit: LloydFit) -> None:
         messages = []
@@ -317,7 +321,8 @@ class KMeans(OnlineMixin, LongFitMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         -------
         labels : ndarray of shape (n_samples,), int32
         """
-        return self.fit(X, sample_weight=sample_weight).labels_
+        self.fit(X, sample_weight=sample_weight)
+        return self.labels_ if hasattr(self, "labels_") else self.predict(X)
 
     def fit_transform(self, X, y=None, sample_weight=None):
         """Find the centres, then return the distances of each row to all of them.
