@@ -7,13 +7,14 @@ several rounds in turn.
 
 import argparse
 import copy
-import time
 import warnings
 
 import benchmarks  # noqa: F401 (frees OpenBLAS from settings that would slow it down; before NumPy)
 import numpy as np
+from benchmarks.common import in_turn
 
 import fastem
+from fastem.engine.em import run_em
 
 SIZES = [  # rows, features, components
     (1_000_000, 10, 4),
@@ -54,8 +55,6 @@ def with_fastem(family, rows, table, n_iter):
     else:
         columns = [np.ascontiguousarray(table[:, j]) for j in range(table.shape[1])]
         mixture = fastem.CategoricalMixture(n_components, probabilities_init=columns, n_levels=N_LEVELS, **options)
-    from fastem.engine.em import run_em
-
     source = mixture._source(rows, reset=True)
     start = mixture._starts(source, np.random.RandomState(0)).next()
     ended = []
@@ -122,12 +121,8 @@ def compare(family, size, n_iter, rounds):
     runs = {name: run for name, run in runs.items() if run is not None}
     for fit, _ in runs.values():
         fit()  # compiled, and memory in place
-    seconds = dict.fromkeys(runs, np.inf)
-    for _ in range(rounds):
-        for name, (fit, _) in runs.items():
-            begun = time.perf_counter()
-            fit()
-            seconds[name] = min(seconds[name], (time.perf_counter() - begun) / n_iter)
+    least = in_turn(*(fit for fit, _ in runs.values()), rounds=rounds)
+    seconds = {name: time / n_iter for name, time in zip(runs, least, strict=True)}
     return {name: (seconds[name], likelihood()) for name, (_, likelihood) in runs.items()}
 
 
