@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.gaussian_mixture import GaussianMixture
 
-PIECE = 65_536  # random rows at a time
+PIECE_NUMBERS = 2**21  # random rows at a time, times features and components
 ITERATIONS = 500  # of the variational bound
 CONVERGED = 1e-12  # nats
 
@@ -271,8 +271,9 @@ def _expectation(
     """The mean of a function over rows of the mixture, and its standard error."""
     random_state = check_random_state(random_state)
     count, mean, squares = 0, 0.0, 0.0
-    for first in range(0, n_samples, PIECE):
-        rows, _ = model.sample(min(PIECE, n_samples - first), random_state)
+    most = max(1, PIECE_NUMBERS // (model.n_features + model.n_components))
+    for first in range(0, n_samples, most):
+        rows, _ = model.sample(min(most, n_samples - first), random_state)
         values = function(rows)
         own, size = float(values.mean()), len(values)
         squares += float(((values - own) ** 2).sum()) + (own - mean) ** 2 * count * size / (count + size)

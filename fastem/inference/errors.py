@@ -178,8 +178,8 @@ def standard_errors(model: GaussianMixture, X: Any, kind: str = "louis", sample_
     >>> from fastem import GaussianMixture, standard_errors
     >>> X = np.array([[1.0], [2.0], [3.0], [6.0]])
     >>> errors = standard_errors(GaussianMixture(reg_covar=0.0).fit(X), X)
-    >>> float(errors.means[0, 0]), float(X.std() / 2)
-    (0.9354143466934853, 0.9354143466934853)
+    >>> round(float(errors.means[0, 0]), 6), round(float(X.std() / 2), 6)
+    (0.935414, 0.935414)
     """
     _check_kind(kind, KINDS)
     theta, source = opened(model, X, sample_weight)
