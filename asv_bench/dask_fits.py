@@ -71,11 +71,11 @@ def main(n_rows=4_000_000, n_parts=16):
     one, two = (times[workers][1] / passes for workers in (1, 2))
     row, rest = 2 * (one - two) / n_rows, 2 * two - one
     print(f"a pass is {row * 1e9:.1f} ns a row and thread, and {rest * 1e3:.0f} ms that do not shrink")
-    big, parts, workers, bandwidth = 1e10, 10_000, 100, 1e9
-    tasks, latency = parts * 1e-3 / workers, (1 + np.log(parts) / np.log(8)) * 5e-3
+    big, parts, workers, bandwidth = 1e10, 1_000, 100, 1e9
+    tasks, latency = parts * (1e-3 + 1e-3 / workers), (1 + np.log(parts) / np.log(8)) * 5e-3
     moved = (down * workers + up * parts) / workers / bandwidth
     print(
-        f"100 threads, 1e10 rows in 10,000 partitions: {big * row / workers:.1f} s of kernels, {tasks:.2f} s of tasks, "
+        f"100 threads, 1e10 rows in 1,000 partitions: {big * row / workers:.1f} s of kernels, {tasks:.2f} s of tasks, "
         f"{latency:.2f} s of latency, {moved:.2f} s of the network a pass"
     )
 

@@ -96,6 +96,8 @@ class DaskSource:
             self.lengths = [rows for rows, _ in facts]
             self.candidates = [candidates for _, candidates in facts]
             self.n_rows, self.n_candidates = int(sum(self.lengths)), sum(self.candidates)
+            if not self.n_rows:
+                raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
             if not self.n_candidates:
                 raise ValueError("Sample weights must contain at least one non-zero number.")
 
@@ -187,9 +189,10 @@ def _block(part: Any, weights: Any, number: int, n_features: int, names: Any, do
     """A partition as an array, checked."""
     where = f"partition {number}"
     if names is not None:
-        for name in names:
-            if part[name].dtype.kind not in "biuf":
-                raise ValueError(f"{where}: column {name!r} holds {part[name].dtype}, not numbers.")
+        for name, dtype in zip(names, part.dtypes, strict=True):
+            if dtype.kind not in "biuf":
+                raise ValueError(f"{where}: column {name!r} holds {dtype}, not numbers.")
+        part = part.to_numpy(dtype=np.float64, na_value=np.nan) if _extended(part.dtypes) else part
     rows = np.asarray(part)
     check_rows(Piece(rows, None, where, 0), n_features, names)
     if not readable_in_place(rows):
@@ -200,6 +203,11 @@ def _block(part: Any, weights: Any, number: int, n_features: int, names: Any, do
     if domain is not None:
         domain(rows, 0)
     return Block(rows, weights)
+
+
+def _extended(dtypes: Iterable[Any]) -> bool:
+    """Whether a column has a type that NumPy does not: nullable or Arrow numbers."""
+    return not all(isinstance(dtype, np.dtype) for dtype in dtypes)
 
 
 def _facts(blocks: Iterable[Block]) -> tuple[int, int]:

@@ -194,6 +194,14 @@ def test_tasks_take_one_thread(monkeypatch):
         assert parallel == (streams.numba.get_num_threads() > 1)
 
 
+def test_columns_of_any_names_and_types():
+    expected = fitted(ROWS)
+    numbered = dd.from_pandas(pd.DataFrame(ROWS), npartitions=3)
+    nullable = dd.from_pandas(pd.DataFrame(ROWS, columns=NAMES).astype("Float64"), npartitions=3)
+    for frame in (numbered, nullable):
+        assert_close(fitted(frame), expected)
+
+
 # clusters -------------------------------------------------------------------------------------------------------------
 
 
@@ -216,7 +224,7 @@ def test_workers_change_no_bit(local_cluster):
     assert_same_bits(fitted(ARRAY), expected)
     cluster.scale(2)
     client.wait_for_workers(2)
-    assert_same_bits(fitted(FRAME), fitted(FRAME))
+    assert_same_bits(fitted(ARRAY), expected)
 
 
 class Killer:
