@@ -6,16 +6,16 @@ the smallest keys. It does not depend on the pieces in which rows are met, and t
 
 import numpy as np
 
+from fastem.kernels import assignments
 from fastem.kernels.compilation import jitted
 
-# Steele, Lea and Flood 2014: the increment and the finaliser of SplitMix64.
-INCREMENT, FIRST, SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+INCREMENT, FIRST, SECOND = map(np.uint64, (assignments.GOLDEN, assignments.FIRST, assignments.SECOND))
 LARGEST_KEY = np.uint64(2**64 - 1)
 
 
 @jitted
 def mixed(value):
-    """64 bits into 64 bits, each of which depends on all."""
+    """The finaliser of SplitMix64: 64 bits into 64 bits, each of which depends on all."""
     value = (value ^ (value >> np.uint64(30))) * FIRST
     value = (value ^ (value >> np.uint64(27))) * SECOND
     return value ^ (value >> np.uint64(31))

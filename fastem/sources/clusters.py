@@ -39,13 +39,15 @@ class Collection:
 
     def __init__(self, data: Any):
         self.names: tuple[str, ...] | None = None
+        if getattr(data, "ndim", None) != 2:
+            raise ValueError(f"Expected a Dask array or data frame of two dimensions, got a {type(data).__name__}.")
         if hasattr(data, "columns"):
+            if len(set(data.columns)) < len(data.columns):
+                raise ValueError("Two columns of the data frame have the same name.")
             self.names = tuple(map(str, data.columns))
             self.n_features, self.partitions = len(self.names), list(data.to_delayed())
             self.lengths = [np.nan] * len(self.partitions)
             return
-        if data.ndim != 2:
-            raise ValueError(f"Expected 2D array, got {data.ndim}D array instead.")
         data = data.rechunk({1: -1})
         self.n_features, self.partitions = int(data.shape[1]), list(data.to_delayed().ravel())
         self.lengths = list(data.chunks[0])
@@ -201,7 +203,10 @@ def _block(part: Any, weights: Any, number: int, n_features: int, names: Any, do
         weights = np.ascontiguousarray(weights, dtype=np.float64)
         check_weights(weights, Piece(rows, None, where, 0))
     if domain is not None:
-        domain(rows, 0)
+        try:
+            domain(rows, 0)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
     return Block(rows, weights)
 
 

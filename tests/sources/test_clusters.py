@@ -4,10 +4,12 @@ import os
 import pickle
 import signal
 import threading
+import time
 from functools import partial
 
 import dask
 import dask.array as da
+import dask.bag as db
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
@@ -164,8 +166,13 @@ def test_what_is_wrong_is_named():
         fitted(FRAME, sample_weight=np.ones(7))
     with pytest.raises(ValueError, match="X has 2 features, but GaussianMixture is expecting 3"):
         fitted(ARRAY).predict(ARRAY[:, :2])
-    with pytest.raises(ValueError, match="Expected 2D array, got 1D"):
-        fitted(ARRAY[:, 0])
+    for flat in (ARRAY[:, 0], FRAME.a, db.from_sequence(range(3))):
+        with pytest.raises(ValueError, match="Expected a Dask array or data frame of two dimensions"):
+            fitted(flat)
+    with pytest.raises(ValueError, match="columns of the data frame have the same name"):
+        fitted(FRAME.rename(columns={"a": "b"}))
+    with pytest.raises(ValueError, match=r"partition \d: .*row \d+, column \d"):
+        BernoulliMixture(2).fit(ARRAY)
 
 
 def test_the_sample_and_the_fingerprint_are_those_of_the_array():
@@ -219,12 +226,13 @@ def test_workers_change_no_bit(local_cluster):
     assert_same_bits(fitted(ARRAY), expected)
     labels = fitted(ARRAY).predict(ARRAY)
     assert_array_equal(labels.compute(), fitted(ARRAY).predict(ROWS))
-    cluster.scale(1)
-    client.wait_for_workers(1)
-    assert_same_bits(fitted(ARRAY), expected)
-    cluster.scale(2)
-    client.wait_for_workers(2)
-    assert_same_bits(fitted(ARRAY), expected)
+    for n_workers in (1, 4, 2):
+        cluster.scale(n_workers)
+        end = time.monotonic() + 30
+        while len(client.scheduler_info(n_workers=-1)["workers"]) != n_workers:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert_same_bits(fitted(ARRAY), expected)
 
 
 class Killer:
@@ -241,19 +249,23 @@ class Killer:
 
     def on_fit_task_end(self, estimator, context):
         if context.task_name == "iteration" and context.task_id == 1:
-            pids = list(self.client.run(os.getpid).values())
-            threading.Timer(0.02, self.kill, [pids[0]]).start()
+            threading.Thread(target=self.kill, args=[self.client.run(os.getpid)]).start()
 
-    def kill(self, pid):
-        os.kill(pid, signal.SIGKILL)
-        self.killed.append(pid)
+    def kill(self, pids):
+        """Wait until the scheduler says that a worker has tasks, those of the next pass."""
+        end = time.monotonic() + 20
+        while time.monotonic() < end and not self.killed:
+            busy = [worker for worker, tasks in self.client.processing().items() if tasks and worker in pids]
+            if busy:
+                os.kill(pids[busy[0]], signal.SIGKILL)
+                self.killed.append(busy[0])
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 def test_a_worker_that_dies_changes_no_bit(local_cluster):
     pytest.importorskip("sklearn.callback")
     _, client = local_cluster
-    data = da.from_array(made_rows(200_000), chunks=(10_000, 3))
+    data = da.random.default_rng(0).normal(size=(1_000_000, 3), chunks=(50_000, 3))
     options = {"random_state": 0, "tol": 0.0, "max_iter": 12, "subsampling": False}
     expected = GaussianMixture(8, **options).fit(data)
     killer = Killer(client)
