@@ -72,12 +72,12 @@ def exp(v: Vectors, x: ir.Value) -> ir.Value:
     else:
         coefficients, rounding, floor, mantissa = EXP_COEFFICIENTS_SINGLE, ROUNDING_SINGLE, EXP_FLOOR_SINGLE, 23
         high, low = LN2_HIGH_SINGLE, LN2_LOW_SINGLE
-    clamped = v.maximum(x, v.constant(floor))
-    shifted = v.fma(clamped, v.constant(LOG2_E), v.constant(rounding))
+    shifted = v.fma(x, v.constant(LOG2_E), v.constant(rounding))
     n = v.subtract(shifted, v.constant(rounding))
-    s = v.fma(n, v.constant(-low), v.fma(n, v.constant(-high), clamped))
+    s = v.fma(n, v.constant(-low), v.fma(n, v.constant(-high), x))
     p = _horner(v, coefficients, s)
-    # 2^n by adding n to the exponent bits: p is near one, so nothing overflows into the sign.
+    # 2^n by adding n to the exponent bits: p is near one, so nothing overflows into the sign. Below the floor it is
+    # nonsense, which is not chosen.
     exponent = builder.shl(builder.bitcast(shifted, v.integer_vector), v.integers(mantissa))
     y = builder.bitcast(builder.add(builder.bitcast(p, v.integer_vector), exponent), v.vector)
     return builder.select(builder.fcmp_ordered(">", x, v.constant(floor)), y, v.constant(0.0))

@@ -13,7 +13,7 @@ from numba import prange
 from fastem.kernels.blocks import counts_size
 from fastem.kernels.compilation import jitted, parallel
 from fastem.kernels.nearest import add_to_clusters, assign, distances_to_all, measure, padded
-from fastem.kernels.passes import HEADER, add_compensated
+from fastem.kernels.passes import HEADER, add_compensated, stripes_of, tiles_of
 from fastem.kernels.simd import PANEL
 from fastem.kernels.streams import MAX_LANES, Accumulation, Threads, check_width, tile_rows
 from fastem.kernels.tiles import Rows, aligned_doubles, load_tile
@@ -80,30 +80,31 @@ def _lane(rows, weights, parameters, capacity, first_tile, with_sums, lane, stat
     tile = _new_tile(capacity, n_features)
     total = statistics[lane]
     n_tiles = (rows.count + capacity - 1) // capacity
-    for t in range((lane - first_tile) % n_lanes, n_tiles, n_lanes):
-        first = t * capacity
-        count = min(capacity, rows.count - first)
-        n_panels = load_tile(rows, first, count, weights, parameters.origin, tile)
-        assign(
-            tile.panels,
-            n_panels,
-            n_features,
-            n_clusters,
-            parameters.centers,
-            parameters.constants,
-            tile.top,
-            tile.labels,
-        )
-        if with_sums:
-            _add_tile(parameters, n_panels, tile, total)
-        elif distances.size:
-            measure(tile.panels, n_panels, n_features, parameters.centers, tile.labels, tile.distances)
-        if labels.size:
-            for row in range(count):
-                labels[first + row] = tile.labels[row]
-        if distances.size:
-            for row in range(count):
-                distances[first + row] = tile.distances[row]
+    for stripe in stripes_of(lane, n_lanes, first_tile, n_tiles):
+        for t in tiles_of(stripe, first_tile, n_tiles):
+            first = t * capacity
+            count = min(capacity, rows.count - first)
+            n_panels = load_tile(rows, first, count, weights, parameters.origin, tile)
+            assign(
+                tile.panels,
+                n_panels,
+                n_features,
+                n_clusters,
+                parameters.centers,
+                parameters.constants,
+                tile.top,
+                tile.labels,
+            )
+            if with_sums:
+                _add_tile(parameters, n_panels, tile, total)
+            elif distances.size:
+                measure(tile.panels, n_panels, n_features, parameters.centers, tile.labels, tile.distances)
+            if labels.size:
+                for row in range(count):
+                    labels[first + row] = tile.labels[row]
+            if distances.size:
+                for row in range(count):
+                    distances[first + row] = tile.distances[row]
 
 
 @jitted

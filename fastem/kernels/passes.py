@@ -1,8 +1,8 @@
 """The passes over a block of rows: fused (responsibilities and statistics in one sweep) and scoring.
 
-Rows go to tiles by their global index and tiles to a fixed number of lanes in turn; each lane adds up its own
-statistics and the lanes are added in order. Neither the number of threads nor the way in which rows arrive changes a
-bit of the result.
+Rows go to tiles by their global index, neighbouring tiles to stripes and stripes to a fixed number of lanes in turn.
+Each lane adds up its own statistics and the lanes are added in order: neither the number of threads nor the way in
+which rows arrive changes a bit of the result.
 """
 
 import numpy as np
@@ -23,6 +23,7 @@ __all__ = [
     "square_responsibilities",
 ]
 
+STRIPE = 4  # tiles, so that a small block needs few lanes
 HEADER = 8  # doubles before the moments in a lane's statistics: log-likelihood, its compensation, weight, unused
 
 
@@ -40,6 +41,20 @@ def accumulate(parameters, n_panels, tile, statistics):
 
 
 @jitted
+def stripes_of(lane, n_lanes, first_tile, n_tiles):
+    """The stripes of a lane in a block of `n_tiles` that starts with global tile `first_tile`."""
+    first = first_tile // STRIPE
+    return range(first + (lane - first) % n_lanes, (first_tile + n_tiles - 1) // STRIPE + 1, n_lanes)
+
+
+@jitted
+def tiles_of(stripe, first_tile, n_tiles):
+    """Tiles of the block that belong to a stripe, counted from its first."""
+    begin = stripe * STRIPE - first_tile
+    return range(max(begin, 0), min(begin + STRIPE, n_tiles))
+
+
+@jitted
 def fused_lanes(rows, weights, parameters, capacity, auxiliary, first_tile, kind, key, begin, end, statistics):
     """The share of lanes begin, ..., end - 1 of `fused_pass`, in the calling thread."""
     n_lanes, n_features = statistics.shape[0], parameters.origin.size
@@ -47,15 +62,16 @@ def fused_lanes(rows, weights, parameters, capacity, auxiliary, first_tile, kind
     n_tiles = (rows.count + capacity - 1) // capacity
     for lane in range(begin, end):
         total = statistics[lane]
-        for t in range((lane - first_tile) % n_lanes, n_tiles, n_lanes):
-            count = min(capacity, rows.count - t * capacity)
-            n_panels = load_tile(rows, t * capacity, count, weights, parameters.origin, tile)
-            log_joint(parameters, n_panels, tile)
-            respond(n_panels, parameters.constants.size, tile, kind, key, (first_tile + t) * capacity)
-            add_compensated(total, tile.totals[0])
-            total[2] += tile.totals[1]
-            if kind != NO_MOMENTS:
-                accumulate(parameters, n_panels, tile, total[HEADER:])
+        for stripe in stripes_of(lane, n_lanes, first_tile, n_tiles):
+            for t in tiles_of(stripe, first_tile, n_tiles):
+                count = min(capacity, rows.count - t * capacity)
+                n_panels = load_tile(rows, t * capacity, count, weights, parameters.origin, tile)
+                log_joint(parameters, n_panels, tile)
+                respond(n_panels, parameters.constants.size, tile, kind, key, (first_tile + t) * capacity)
+                add_compensated(total, tile.totals[0])
+                total[2] += tile.totals[1]
+                if kind != NO_MOMENTS:
+                    accumulate(parameters, n_panels, tile, total[HEADER:])
 
 
 @jitted

@@ -23,7 +23,7 @@ from fastem.kernels.tiles import Rows
 MAX_LANES = 64
 LANE_MEMORY = 2**25  # bytes for the statistics of all lanes
 TILE_MEMORY = 2**19  # bytes for the scores of a tile: they stay in the second-level cache
-PARALLEL_WORK = 1_000_000  # rows * components * features from which a second thread gains more than it costs
+PARALLEL_WORK = 200_000  # rows * components * features from which a second thread gains more than it costs
 
 _here = threading.local()
 _one_parallel_pass = threading.Lock()  # some threading layers abort the process when two threads enter them at once
@@ -137,10 +137,7 @@ class Accumulation:
             block = following
         if len(self.rest):
             self._pass(self.rest, self.rest_weights)
-        total = np.zeros(self.size)
-        for lane in self.lanes:
-            total += lane
-        return total
+        return self.lanes.sum(axis=0)  # in order
 
     def _add(self, rows: np.ndarray, weights: np.ndarray | None) -> None:
         begin = 0
@@ -166,7 +163,7 @@ class Accumulation:
         if len(rows) and not self.n_tiles:
             self.assignment = self.assignment.of_part(rows[0])
         n_tiles = -(-len(rows) // self.capacity)
-        lanes = min(lane_count(self.size), self.n_tiles + n_tiles)
+        lanes = min(lane_count(self.size), -(-(self.n_tiles + n_tiles) // passes.STRIPE))
         if lanes > len(self.lanes):  # lanes without a tile yet would add zeros only
             grown = aligned_zeros(lanes, self.size)
             grown[: len(self.lanes)] = self.lanes
