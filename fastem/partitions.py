@@ -53,8 +53,7 @@ def model_of_partition(
     moments, means = moments_of_partition(structure, blocks, partition, n_components)
     if shrink and not structure.shared:
         moments = _shrunk(moments)
-    everyone, unit = structure.mask(n_components, True), np.ones(means.shape[1])
-    unused = structure.widen(np.zeros(structure.shape(*means.shape)), everyone, unit)
+    unused = structure.widen(np.zeros(structure.shape(*means.shape)), np.ones(means.shape[1]))
     weights = moments.counts / moments.counts.sum()
     blank = GaussianMixtureModel(structure, weights, means, unused, unused, reg_covar)
     return blank.m_step(Statistics(np.nan, moments))

@@ -219,9 +219,8 @@ class BayesianGaussianMixtureModel:
         shifts = np.where(filled[:, None], moments.first / counts[:, None], 0.0)
         x, n = self.means + shifts, np.where(filled, moments.counts, 0.0)
         shares = n / n.sum()
-        everyone = structure.mask(len(x), True)
         within = structure.estimate(moments, counts, shifts, x - shares @ x)
-        within = structure.widen(within, everyone, np.full(self.n_features, self.reg_covar))
+        within = structure.widen(within, np.full(self.n_features, self.reg_covar))
         beta = prior.mean_precision + n
         pull = self._squares(x - prior.mean)
         if structure.shared:

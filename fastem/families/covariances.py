@@ -93,8 +93,8 @@ class CovarianceStructure(ABC):
         """Variances of the features, (K, D)."""
 
     @abstractmethod
-    def widen(self, covariances: np.ndarray, which: np.ndarray, variances: np.ndarray) -> np.ndarray:
-        """Add `variances` (D,) to the diagonals of the covariances that the mask `which` selects."""
+    def widen(self, covariances: np.ndarray, variances: np.ndarray, which: np.ndarray | None = None) -> np.ndarray:
+        """Add `variances` (D,) to the diagonals of all covariances, or of those that the mask `which` selects."""
 
     @abstractmethod
     def precision_eigenvalues(self, whiteners: np.ndarray) -> np.ndarray:
@@ -149,9 +149,27 @@ class CovarianceStructure(ABC):
         return whiteners
 
 
+def _cholesky(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lower factors of matrices (K, D, D), and which (K,) have none: theirs is the identity."""
+    failed = np.zeros(len(matrices), dtype=bool)
+    try:
+        return np.linalg.cholesky(matrices), failed
+    except np.linalg.LinAlgError:
+        factors = np.tile(np.eye(matrices.shape[-1]), (len(matrices), 1, 1))
+    for k, matrix in enumerate(matrices):
+        try:
+            factors[k] = np.linalg.cholesky(matrix)
+        except np.linalg.LinAlgError:
+            failed[k] = True
+    return factors, failed
+
+
 def _invert_triangles(lower: np.ndarray) -> np.ndarray:
     """Inverses of lower triangular matrices (K, D, D), exact zeros above the diagonal."""
-    return np.stack([dtrtri(matrix.T, lower=0)[0].T for matrix in lower])
+    inverses = np.empty_like(lower)
+    for matrix, inverse in zip(lower, inverses, strict=True):
+        inverse[...] = dtrtri(matrix.T, lower=0)[0].T
+    return inverses
 
 
 def _between(weights: np.ndarray, means: np.ndarray) -> np.ndarray:
@@ -165,25 +183,17 @@ class _Matrices(CovarianceStructure):
 
     def whiten(self, covariances):
         matrices = covariances.reshape(-1, *covariances.shape[-2:])
-        n_features = matrices.shape[-1]
-        scales = np.sqrt(np.maximum(np.diagonal(matrices, axis1=1, axis2=2), 0.0))
-        singular = ~(scales > 0).all(axis=1)
-        scales[singular] = 1.0
+        variances = np.diagonal(matrices, axis1=1, axis2=2)
+        positive = np.all(variances > 0, axis=1)
+        scales = np.sqrt(np.where(positive[:, None], variances, 1.0))
         # The factor of the correlations: its squared pivots are what a feature keeps for itself, free of all scales.
-        correlations = matrices / (scales[:, :, None] * scales[:, None, :])
-        factors = np.tile(np.eye(n_features), (len(matrices), 1, 1))
-        try:
-            factors[~singular] = np.linalg.cholesky(correlations[~singular])
-        except np.linalg.LinAlgError:
-            for k in np.flatnonzero(~singular):
-                try:
-                    factors[k] = np.linalg.cholesky(correlations[k])
-                except np.linalg.LinAlgError:
-                    singular[k] = True
-        pivots = np.diagonal(factors, axis1=1, axis2=2) ** 2
-        singular |= pivots.min(axis=1) < 64 * EPSILON * n_features
-        factors[singular] = np.eye(n_features)
-        whiteners = _invert_triangles(factors) / scales[:, None, :]
+        factors, singular = _cholesky(matrices / (scales[:, :, None] * scales[:, None, :]))
+        pivots = np.diagonal(factors, axis1=1, axis2=2).min(axis=1) ** 2
+        singular |= ~positive | (pivots < 64 * EPSILON * matrices.shape[-1])
+        if singular.any():
+            factors[singular] = np.eye(matrices.shape[-1])
+        whiteners = _invert_triangles(factors)
+        whiteners /= scales[:, None, :]
         return whiteners.reshape(covariances.shape), singular
 
     def scatter_about(self, deviations, weights):
@@ -214,11 +224,10 @@ class _Matrices(CovarianceStructure):
             ..., 0
         ]
 
-    def widen(self, covariances, which, variances):
-        widened = covariances.copy()
-        matrices = widened.reshape(-1, *covariances.shape[-2:])
-        diagonal = np.arange(variances.size)
-        matrices[:, diagonal, diagonal] += np.where(which[:, None], variances, 0.0)
+    def widen(self, covariances, variances, which=None):
+        widened = np.array(covariances, order="C")
+        diagonals = widened.reshape(-1, variances.size**2)[:, :: variances.size + 1]
+        diagonals += variances if which is None else np.where(which[:, None], variances, 0.0)
         return widened
 
 
@@ -340,8 +349,8 @@ class Diag(CovarianceStructure):
     def variances(self, covariances, n_components, n_features):
         return covariances
 
-    def widen(self, covariances, which, variances):
-        return covariances + np.where(which[:, None], variances, 0.0)
+    def widen(self, covariances, variances, which=None):
+        return covariances + (variances if which is None else np.where(which[:, None], variances, 0.0))
 
     def precision_eigenvalues(self, whiteners):
         return whiteners**2
@@ -394,8 +403,8 @@ class Spherical(CovarianceStructure):
     def variances(self, covariances, n_components, n_features):
         return np.broadcast_to(covariances[:, None], (n_components, n_features))
 
-    def widen(self, covariances, which, variances):
-        return covariances + np.where(which, variances.mean(), 0.0)
+    def widen(self, covariances, variances, which=None):
+        return covariances + (variances.mean() if which is None else np.where(which, variances.mean(), 0.0))
 
     def precision_eigenvalues(self, whiteners):
         return whiteners[:, None] ** 2

@@ -181,9 +181,9 @@ class GaussianMixtureModel:
         centred = means - weights @ means
         with np.errstate(over="ignore", invalid="ignore"):
             raw = structure.estimate(moments, counts, shifts, centred)
-        if not (np.isfinite(moments.second).all() and np.isfinite(raw).all()):
+        if not np.isfinite(raw).all():
             raise ValueError("The squares of some features overflow. Rescale the features or remove outliers.")
-        covariances = structure.widen(raw, structure.mask(len(means), True), np.full(self.n_features, self.reg_covar))
+        covariances = structure.widen(raw, np.full(self.n_features, self.reg_covar))
         if not structure.shared:
             covariances[empty] = self.covariances[empty]
         whiteners, singular = structure.whiten(covariances)
@@ -204,6 +204,12 @@ class GaussianMixtureModel:
             repairs=tuple(repairs),
         )
 
+    @property
+    def expected_second_moments(self) -> np.ndarray:
+        """`Moments.second` that rows of this mixture have per unit weight, without `reg_covar`."""
+        raw = self.structure.widen(self.covariances, np.full(self.n_features, -self.reg_covar))
+        return self.structure.expected(self.weights, self.means, raw)
+
     def stepwise(self, statistics: Statistics, rate: float) -> "GaussianMixtureModel":
         """The M-step of a stream of which this model has seen all but a batch, the share `rate` of its memory.
 
@@ -213,10 +219,8 @@ class GaussianMixtureModel:
         """
         moments, structure, past = statistics.moments, self.structure, 1.0 - rate
         share = rate / statistics.weight
-        everyone, unregularised = structure.mask(self.n_components, True), np.full(self.n_features, -self.reg_covar)
-        own = structure.expected(self.weights, self.means, structure.widen(self.covariances, everyone, unregularised))
         counts = past * self.weights + share * moments.counts
-        second = past * own + share * moments.second
+        second = past * self.expected_second_moments + share * moments.second
         if structure.shared:
             mean = (moments.counts @ self.means + moments.first.sum(axis=0)) / statistics.weight
             second = second + past * rate * np.outer(mean - self.origin, mean - self.origin)
@@ -248,7 +252,7 @@ class GaussianMixtureModel:
                 "no variance. Set reg_covar to a positive number of the order of a negligible variance, or drop the "
                 "feature."
             )
-        return self.structure.widen(covariances, singular, FLOOR * variances)
+        return self.structure.widen(covariances, FLOOR * variances, singular)
 
     # coordinates ------------------------------------------------------------------------------------------------------
 

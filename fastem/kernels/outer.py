@@ -1,5 +1,7 @@
 """Sums of outer products: the second moments of full covariances, and the total scatter for tied ones."""
 
+from functools import cache
+
 import numpy as np
 
 from fastem.kernels.blocks import add_sums, register_groups
@@ -16,19 +18,25 @@ def outer_size(n_rows: int) -> int:
 
 def unpack_outer(packed: np.ndarray, n_rows: int) -> np.ndarray:
     """What `outer_products` added up, (..., outer_size) into symmetric matrices (..., n_rows, n_rows)."""
-    result = np.empty((*packed.shape[:-1], n_rows, n_rows))
+    return packed[..., _places(n_rows)]
+
+
+@cache
+def _places(n_rows: int) -> np.ndarray:
+    """Where `outer_products` adds up each entry of the matrix, (n_rows, n_rows)."""
+    places = np.empty((n_rows, n_rows), dtype=np.intp)
     for i in range(0, n_rows, BLOCK):
         rows, base = min(BLOCK, n_rows - i), _block_offset(i // BLOCK)
         width = ROW if rows == 1 else BLOCK
         for j in range(0, i, width):
             columns = min(width, i - j)
             start = base + (j if rows == 1 else j * BLOCK)
-            cells = packed[..., start : start + rows * columns].reshape(*packed.shape[:-1], rows, columns)
-            result[..., i : i + rows, j : j + columns] = cells
-            result[..., j : j + columns, i : i + rows] = cells.swapaxes(-1, -2)
+            cells = np.arange(start, start + rows * columns).reshape(rows, columns)
+            places[i : i + rows, j : j + columns] = cells
+            places[j : j + columns, i : i + rows] = cells.T
         for n, (r, c) in enumerate(_triangle(rows)):
-            result[..., i + r, i + c] = result[..., i + c, i + r] = packed[..., base + i * BLOCK + n]
-    return result
+            places[i + r, i + c] = places[i + c, i + r] = base + i * BLOCK + n
+    return places
 
 
 def _block_offset(i: int) -> int:

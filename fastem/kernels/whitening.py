@@ -1,5 +1,7 @@
 """Triangular factors times rows: what full and tied covariances share."""
 
+from functools import cache
+
 import numpy as np
 from llvmlite import ir
 
@@ -13,13 +15,19 @@ def pack(factors: np.ndarray) -> np.ndarray:
 
     Four rows at a time, column after column up to the diagonal; what lies above the diagonal inside a block is zero.
     """
-    n_features = factors.shape[-1]
+    rows, columns, below = _packed_places(factors.shape[-1])
+    return np.where(below, factors[..., rows, columns], 0.0)
+
+
+@cache
+def _packed_places(n_features: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows and columns of the packed entries, and which of them are not above the diagonal, (size,) each."""
     pairs = []
     for first in range(0, n_features, BLOCK):
         height = min(BLOCK, n_features - first)
         pairs += [(first + r, column) for column in range(first + height) for r in range(height)]
     rows, columns = np.array(pairs).T
-    return np.where(rows >= columns, factors[..., rows, columns], 0.0)
+    return rows, columns, rows >= columns
 
 
 def packed_offset(v: Vectors, first: ir.Value) -> ir.Value:

@@ -75,7 +75,7 @@ def test_widening_adds_variances_to_the_diagonals_that_are_chosen(structure, n_c
     chosen = structure.mask(n_components, value=False)
     chosen[0] = True
     variances = np.full(n_features, 0.5) if structure.name == "spherical" else np.linspace(0.5, 1.5, n_features)
-    widened = structure.widen(covariances, chosen, variances)
+    widened = structure.widen(covariances, variances, chosen)
     before, after = (reference.matrices(structure.name, c, n_components, n_features) for c in (covariances, widened))
     chosen = np.broadcast_to(chosen, n_components)
     assert_allclose(after - before, chosen[:, None, None] * np.diag(variances), atol=1e-14)
