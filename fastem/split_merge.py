@@ -6,24 +6,24 @@ bound.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from fastem.engine import seeding
-from fastem.engine.em import Fit, run_em
+from fastem.engine.em import Fit
 from fastem.families.covariances import Moments
-from fastem.families.gaussian import GaussianMixtureModel
+from fastem.families.gaussian import GaussianMixtureModel, Statistics
 from fastem.partitions import model_of_partition
-from fastem.sources import Block
 from fastem.sources.arrays import ArraySource
 
 LEAST_GAIN = 1e-3  # nats per row that make a trial worth keeping
 MAX_TRIALS = 8
 MAX_FAILURES = 2  # in a row
 OVERLAP_ROWS = 2_000  # rows that tell which components overlap
-LOCAL_ITERATIONS = 4  # of k-means and EM, to split a component
-SUSPECTS = 8  # components, the least Gaussian ones, whose split is tried out
+LOCAL_ITERATIONS = 4  # of k-means, to split a component
+SUSPECTS = 5  # components, the least Gaussian ones, whose split is tried out
 SPLIT_ROWS = 1_000  # of a component, that tell whether it is two
 SAME_MISFIT = 0.25  # relative change of a misfit up to which the gain of a split is taken to be the same
 SMALLEST = 8  # rows a parameter of the mean that a component must have to be split
@@ -41,7 +41,7 @@ def split_and_merge(
     `run` fits them from a new start as `fit` was, or gives up if a bound is out of reach.
     """
     failures = 0
-    known: dict[int, _Known] = {}
+    known: dict[int, _Split] = {}
     moves = _moves(fit.model, rows, weights, random_state, known)
     for _ in range(MAX_TRIALS):
         move = next(moves, None)
@@ -58,11 +58,12 @@ def split_and_merge(
     return fit
 
 
-class _Known(NamedTuple):
+class _Split(NamedTuple):
     """What is remembered of a component from move to move."""
 
     misfit: float
-    gain: float  # of its split, in nats
+    halves: GaussianMixtureModel | None  # None if it has too few rows
+    gain: float  # of the split, in nats per row
 
     def holds(self, misfit: float) -> bool:
         return abs(misfit - self.misfit) <= SAME_MISFIT * self.misfit
@@ -73,35 +74,38 @@ class _Move(NamedTuple):
     components: tuple[int, int, int]  # merged into, moved, split
 
 
-def _moves(model, rows, weights, random_state, known: dict[int, _Known]) -> Iterator[_Move]:
-    """Starts that differ by one move, the most promising first; a split of a component still `known` is not tried."""
+def _moves(model, rows, weights, random_state, known: dict[int, _Split]) -> Iterator[_Move]:
+    """Starts that differ by one move, the most promising first; a split that is still `known` is not tried again."""
     labels = np.empty(len(rows), dtype=np.int64)
     model.score(rows, labels=labels)
     misfits = _misfits(model, rows, labels)
     suspects = [int(k) for k in np.argsort(-misfits, kind="stable")[:SUSPECTS]]
-    halves = {}
-
-    def split(k):
-        halves[k], gain = _split(model, rows, weights, labels == k, random_state)
-        known[k] = _Known(misfits[k], gain)
-
     for k in suspects:
         if k not in known or not known[k].holds(misfits[k]):
-            split(k)
+            mine = np.flatnonzero(labels == k)[:SPLIT_ROWS]
+            known[k] = _Split(misfits[k], *_split(model, rows[mine], weights[mine], random_state))
     merges = _overlapping_pairs(model, rows[:OVERLAP_ROWS])
-    for k in sorted(suspects, key=lambda k: -known[k].gain):
+    for k in sorted(suspects, key=lambda k: -known[k].gain * model.weights[k]):
         pair = next(((i, j) for i, j in merges if k not in (i, j)), None)
-        if pair is None or not np.isfinite(known[k].gain):
+        if pair is None or known[k].halves is None:
             return
         merges.remove(pair)
-        if k not in halves:
-            split(k)
-        moved = labels.copy()
-        moved[labels == pair[1]] = pair[0]
-        moved[np.flatnonzero(labels == k)[halves[k] == 1]] = pair[1]
-        parts = moved, model.n_components, model.reg_covar
-        start = model_of_partition(model.structure, lambda: [Block(rows, weights)], *parts, shrink=True)
-        yield _Move(start, (*pair, k))
+        yield _Move(_moved(model, pair, k, known[k].halves), (*pair, k))
+
+
+def _moved(model, pair, k, halves) -> GaussianMixtureModel:
+    """Component k becomes its two halves, the pair becomes one: it keeps mass, mean and second moment."""
+    structure, (i, j) = model.structure, pair
+    weights, means, second = model.weights.copy(), model.means.copy(), model.expected_second_moments
+    both = weights[[i, j]]
+    means[i] = both @ means[[i, j]] / max(both.sum(), np.finfo(float).tiny)
+    if not structure.shared:  # the scatter of all rows stays what it is
+        second[i] += second[j] + structure.scatter_about(model.means[[i, j]] - means[i], both)
+        second[[k, j]] = model.weights[k] * halves.expected_second_moments
+    weights[i] = both.sum()
+    weights[[k, j]], means[[k, j]] = model.weights[k] * halves.weights, halves.means
+    moments = Moments(weights, np.zeros_like(means), second)
+    return replace(model.detached(), weights=weights, means=means).m_step(Statistics(np.nan, moments))
 
 
 def _misfits(model, rows, labels) -> np.ndarray:
@@ -121,22 +125,19 @@ def _misfits(model, rows, labels) -> np.ndarray:
     return misfits
 
 
-def _split(model, rows, weights, mine, random_state) -> tuple[np.ndarray, float]:
-    """Two halves of the rows of one component (n,), and what two components explain better than one, in nats."""
-    x, w = rows[mine], weights[mine]
-    few = x[:SPLIT_ROWS], w[:SPLIT_ROWS]
-    if len(x) < SMALLEST * (model.n_features + 1):
-        return np.zeros(len(x), dtype=np.int64), -np.inf
-    centred = few[0] - few[0].mean(axis=0)
+def _split(model, rows, weights, random_state) -> tuple[GaussianMixtureModel | None, float]:
+    """The two halves of rows of one component, and what they explain better than one, in nats per row."""
+    if len(rows) < SMALLEST * (model.n_features + 1):
+        return None, -np.inf
+    centred = rows - rows.mean(axis=0)
     deviations = centred.std(axis=0)
     standardised = centred / np.where(deviations > 0, deviations, 1.0)
-    partition = seeding.kmeans(standardised, few[1], 2, random_state, LOCAL_ITERATIONS)
+    partition = seeding.kmeans(standardised, weights, 2, random_state, LOCAL_ITERATIONS)
 
-    two = model_of_partition(model.structure, lambda: [Block(*few)], partition, 2, model.reg_covar, shrink=True)
-    fit = run_em(two, ArraySource(*few), tol=0.0, max_iter=LOCAL_ITERATIONS)
-    halves = np.empty(len(x), dtype=np.int64)
-    fit.model.score(x, labels=halves)
-    return halves, (fit.lower_bounds[-1] - _best_of_one(model, *few)) * w.sum()
+    source = ArraySource(rows, weights)
+    two = model_of_partition(model.structure, source.blocks, partition, 2, model.reg_covar, shrink=True)
+    statistics = two.e_step(source)
+    return two.m_step(statistics), statistics.lower_bound - _best_of_one(model, rows, weights)
 
 
 def _best_of_one(model, x, w) -> float:
@@ -145,7 +146,7 @@ def _best_of_one(model, x, w) -> float:
     scatter = structure.scatter_about(x - w @ x / total, w)
     moments = Moments(np.array([total]), nothing, scatter if structure.shared else np.array([scatter]))
     raw = structure.estimate(moments, moments.counts, nothing, nothing)
-    regular = structure.widen(raw, structure.mask(1, True), np.full(model.n_features, model.reg_covar))
+    regular = structure.widen(raw, np.full(model.n_features, model.reg_covar))
     whitener, singular = structure.whiten(regular)
     if singular.any():
         return np.inf
