@@ -11,7 +11,7 @@ import numpy as np
 from numba import prange
 
 from fastem.kernels.blocks import counts_size
-from fastem.kernels.compilation import jitted, parallel
+from fastem.kernels.compilation import address_of, call_at, jitted, parallel
 from fastem.kernels.nearest import add_to_clusters, assign, distances_to_all, measure, padded
 from fastem.kernels.passes import HEADER, add_compensated, stripes_of, tiles_of
 from fastem.kernels.simd import PANEL
@@ -126,25 +126,38 @@ def _add_tile(parameters, n_panels, tile, total):
 
 
 @jitted
-def nearest_pass_serial(rows, weights, parameters, capacity, first_tile, with_sums, statistics, labels, distances):
-    """`nearest_pass` in the calling thread."""
-    for lane in range(statistics.shape[0]):
+def nearest_lanes(
+    rows, weights, parameters, capacity, first_tile, with_sums, begin, end, statistics, labels, distances
+):
+    """The share of lanes begin, ..., end - 1 of `nearest_pass`, in the calling thread."""
+    for lane in range(begin, end):
         _lane(rows, weights, parameters, capacity, first_tile, with_sums, lane, statistics, labels, distances)
 
 
 @parallel
+def _nearest_pass(address, rows, weights, parameters, capacity, first_tile, with_sums, statistics, labels, distances):
+    failures = 0
+    for i in prange(statistics.shape[0]):
+        lane = np.int64(i)
+        block = rows, weights, parameters, capacity, first_tile, with_sums
+        failures += call_at(address, (*block, lane, lane + 1, statistics, labels, distances))
+    if failures:
+        raise MemoryError
+
+
 def nearest_pass(rows, weights, parameters, capacity, first_tile, with_sums, statistics, labels, distances):
     """Write the cluster (count,) and the squared distance to its centre (count,); add to `statistics` if `with_sums`.
 
     `labels` and `distances` may be empty: then they are not kept. `statistics` is (lanes, HEADER + statistics_size) and
     begins with the inertia and its compensation; `weights` is (count,) or empty for ones.
     """
-    for lane in prange(statistics.shape[0]):
-        _lane(rows, weights, parameters, capacity, first_tile, with_sums, np.int64(lane), statistics, labels, distances)
+    block, results = (rows, weights, parameters, capacity, first_tile, with_sums), (statistics, labels, distances)
+    _nearest_pass(address_of(nearest_lanes, (*block, 0, 1, *results)), *block, *results)
 
 
 @jitted
-def _table_lane(rows, parameters, capacity, lane, n_lanes, table):
+def table_lane(rows, parameters, capacity, lane, n_lanes, table):
+    """The share of one of `n_lanes` lanes of `table_pass`; lane 0 of 1 is the whole of it, in the calling thread."""
     n_features, n_clusters = parameters.origin.size, parameters.constants.size
     tile, distances = _new_tile(capacity, n_features), aligned_doubles(capacity * n_clusters)
     for first in range(lane * capacity, rows.count, n_lanes * capacity):
@@ -157,17 +170,19 @@ def _table_lane(rows, parameters, capacity, lane, n_lanes, table):
                 table[first + b, k] = distances[at + k * PANEL]
 
 
-@jitted
-def table_pass_serial(rows, parameters, capacity, table):
-    """`table_pass` in the calling thread."""
-    _table_lane(rows, parameters, capacity, 0, 1, table)
-
-
 @parallel
+def _table_pass(address, rows, parameters, capacity, n_lanes, table):
+    failures = 0
+    for i in prange(n_lanes):
+        failures += call_at(address, (rows, parameters, capacity, np.int64(i), n_lanes, table))
+    if failures:
+        raise MemoryError
+
+
 def table_pass(rows, parameters, capacity, n_lanes, table):
     """Write the Euclidean distances of all rows to all centres, (count, K)."""
-    for lane in prange(n_lanes):
-        _table_lane(rows, parameters, capacity, np.int64(lane), n_lanes, table)
+    address = address_of(table_lane, (rows, parameters, capacity, 0, n_lanes, table))
+    _table_pass(address, rows, parameters, capacity, n_lanes, table)
 
 
 # blocks of rows -------------------------------------------------------------------------------------------------------
@@ -175,12 +190,19 @@ def table_pass(rows, parameters, capacity, n_lanes, table):
 NO_LABELS, NO_DISTANCES = np.empty(0, dtype=np.int32), np.empty(0)
 
 
+def _run_nearest(parallel: bool, block: tuple, lanes: np.ndarray, labels: np.ndarray, distances: np.ndarray) -> None:
+    if parallel:
+        nearest_pass(*block, lanes, labels, distances)
+    else:
+        nearest_lanes(*block, 0, len(lanes), lanes, labels, distances)
+
+
 class ClusterAccumulation(Accumulation):
     """Inertia, counts and sums of the clusters."""
 
     def _run(self, rows: Rows, weights: np.ndarray, parallel: bool) -> None:
-        run = nearest_pass if parallel else nearest_pass_serial
-        run(rows, weights, self.parameters, self.capacity, self.n_tiles, True, self.lanes, NO_LABELS, NO_DISTANCES)
+        block = rows, weights, self.parameters, self.capacity, self.n_tiles, True
+        _run_nearest(parallel, block, self.lanes, NO_LABELS, NO_DISTANCES)
 
 
 def accumulated(parameters: KMeansParameters, blocks: Iterable[tuple[np.ndarray, np.ndarray | None]]) -> np.ndarray:
@@ -200,8 +222,8 @@ def nearest_block(
     lanes = np.empty((min(MAX_LANES, -(-len(rows) // capacity)), 0))
     check_width(rows, parameters.origin.size)
     with Threads(len(rows) * parameters.constants.size * parameters.origin.size) as threaded:
-        run = nearest_pass if threaded else nearest_pass_serial
-        run(Rows.of(rows), np.empty(0), parameters, capacity, 0, False, lanes, labels, distances)
+        block = Rows.of(rows), np.empty(0), parameters, capacity, 0, False
+        _run_nearest(threaded, block, lanes, labels, distances)
 
 
 def distance_table(parameters: KMeansParameters, rows: np.ndarray, table: np.ndarray) -> None:
@@ -213,4 +235,4 @@ def distance_table(parameters: KMeansParameters, rows: np.ndarray, table: np.nda
         if threaded:
             table_pass(Rows.of(rows), parameters, capacity, MAX_LANES, table)
         else:
-            table_pass_serial(Rows.of(rows), parameters, capacity, table)
+            table_lane(Rows.of(rows), parameters, capacity, 0, 1, table)

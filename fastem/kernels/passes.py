@@ -9,7 +9,7 @@ import numpy as np
 from numba import prange
 
 from fastem.kernels.assignments import HARD, NO_MOMENTS, STOCHASTIC, assign_by_lot, assign_to_the_best
-from fastem.kernels.compilation import jitted, parallel
+from fastem.kernels.compilation import address_of, call_at, jitted, parallel
 from fastem.kernels.tiles import load_tile, new_tile, normalise, nowhere, panel_rows, square_responsibilities
 
 __all__ = [
@@ -106,15 +106,24 @@ def add_compensated(total, value):
 
 
 @parallel
+def _fused_pass(address, rows, weights, parameters, capacity, auxiliary, first_tile, kind, key, statistics):
+    failures = 0
+    for i in prange(statistics.shape[0]):
+        lane = np.int64(i)
+        block = rows, weights, parameters, capacity, auxiliary, first_tile, kind, key, lane, lane + 1, statistics
+        failures += call_at(address, block)
+    if failures:
+        raise MemoryError
+
+
 def fused_pass(rows, weights, parameters, capacity, auxiliary, first_tile, kind, key, statistics):
     """Add the statistics of a block that starts with global tile `first_tile` to `statistics` (lanes, HEADER + size).
 
     `weights` is (count,) or empty for ones; all tiles but the last of a pass are full. `kind` and `key` are those of
     an `assignments.Assignment`.
     """
-    for i in prange(statistics.shape[0]):
-        lane = np.int64(i)
-        fused_lanes(rows, weights, parameters, capacity, auxiliary, first_tile, kind, key, lane, lane + 1, statistics)
+    block = rows, weights, parameters, capacity, auxiliary, first_tile, kind, key
+    _fused_pass(address_of(fused_lanes, (*block, 0, 1, statistics)), *block, statistics)
 
 
 # scoring --------------------------------------------------------------------------------------------------------------
@@ -171,12 +180,20 @@ def _write_labels(tile, n_components, labels):
 
 
 @parallel
+def _scoring_pass(address, rows, parameters, capacity, auxiliary, n_lanes, log_density, labels, responsibilities):
+    failures = 0
+    for i in prange(n_lanes):
+        lane = np.int64(i)
+        block = rows, parameters, capacity, auxiliary, lane, n_lanes, log_density, labels, responsibilities
+        failures += call_at(address, block)
+    if failures:
+        raise MemoryError
+
+
 def scoring_pass(rows, parameters, capacity, auxiliary, n_lanes, log_density, labels, responsibilities):
     """Write log p(x) (count,), the most probable component (count,) and responsibilities (count, K).
 
     Each of them may be empty: then it is not computed.
     """
-    for lane in prange(n_lanes):
-        score_lane(
-            rows, parameters, capacity, auxiliary, np.int64(lane), n_lanes, log_density, labels, responsibilities
-        )
+    block, outputs = (rows, parameters, capacity, auxiliary), (log_density, labels, responsibilities)
+    _scoring_pass(address_of(score_lane, (*block, 0, n_lanes, *outputs)), *block, n_lanes, *outputs)
