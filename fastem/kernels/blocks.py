@@ -6,12 +6,25 @@ by four vectors of rows are kept in registers, so that each load serves four fus
 
 from collections.abc import Callable, Iterable
 
+import numpy as np
 from llvmlite import ir
 
 from fastem.kernels.simd import BLOCK_VECTORS, PANEL_VECTORS, WIDTH, Vectors, vectorised
 
 BLOCK = 4  # components, and features, of a register block
+# Greatest |mu|^2, in nats, up to which squares may be expanded: rounding of it does not reach 1e-12 nats.
+EXPANDABLE = 1e3
 Cell = tuple[int, int]
+
+
+def expanded(means: np.ndarray, whiteners: np.ndarray | float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """-2 mu (K * D,) and |mu|^2 (K,) for `score_by_expanded_squares`; both empty if too much would cancel.
+
+    `whiteners` (K, 1) take the means (K, D) to units whose squares are nats.
+    """
+    if ((whiteners * means) ** 2).sum(axis=1).max() > EXPANDABLE:
+        return np.empty(0), np.empty(0)
+    return -2.0 * means.ravel(), (means**2).sum(axis=1)
 
 
 def register_groups(cells: Iterable[Cell]) -> list[list[Cell]]:
@@ -57,6 +70,41 @@ def score_by_squares(
     score_by_sums(v, panels, n_panels, n_features, n_components, scores, top, square, score)
 
 
+def score_by_expanded_squares(
+    v: Vectors,
+    panels: ir.Value,
+    n_panels: ir.Value,
+    n_features: ir.Value,
+    n_components: ir.Value,
+    scores: ir.Value,
+    top: ir.Value,
+    slopes: ir.Value,
+    norms: ir.Value,
+    score: Callable[[ir.Value, ir.Value, ir.Value], ir.Value],
+) -> None:
+    """`score_by_squares` of deviations x - mu as |x|^2 - 2 mu x + |mu|^2: half the operations.
+
+    `slopes` and `norms` are those of `expanded`.
+    """
+    b = v.builder
+
+    def squares(x):
+        def feature(j, *totals):
+            vectors = v.load_all(v.at(x, b.mul(j, v.index(v.panel))), BLOCK_VECTORS)
+            return [v.fma(vector, vector, total) for vector, total in zip(vectors, totals, strict=True)]
+
+        return v.loop(n_features, [v.constant(0.0)] * BLOCK_VECTORS, feature)
+
+    def term(k, j):
+        slope = v.broadcast(slopes, b.add(b.mul(k, n_features), j))
+        return lambda x, total: v.fma(slope, x, total)
+
+    def of_square(k, total, where):
+        return score(k, v.maximum(v.add(total, v.broadcast(norms, k)), v.constant(0.0)), where)
+
+    score_by_sums(v, panels, n_panels, n_features, n_components, scores, top, term, of_square, squares)
+
+
 def score_by_sums(
     v: Vectors,
     panels: ir.Value,
@@ -67,14 +115,20 @@ def score_by_sums(
     top: ir.Value,
     term: Callable[[ir.Value, ir.Value], Callable[[ir.Value, ir.Value], ir.Value]],
     score: Callable[[ir.Value, ir.Value, ir.Value], ir.Value],
+    start: Callable[[ir.Value], list[ir.Value]] | None = None,
 ) -> None:
-    """scores = score(k, total, where it goes), total = term(k, j)(x_j, total) from zero, and the running maximum."""
+    """scores = score(k, total, where it goes), total = term(k, j)(x_j, total), and the running maximum.
+
+    The totals begin with zero, or with `start` of the rows at a pointer.
+    """
     b = v.builder
 
     def rows_block(offset, rows):
         x = v.at(panels, offset)
         panel, within = b.sdiv(rows, v.index(v.panel)), b.srem(rows, v.index(v.panel))
         first_score = b.add(b.mul(b.mul(panel, n_components), v.index(v.panel)), within)
+
+        begin = [v.constant(0.0)] * BLOCK_VECTORS if start is None else start(x)
 
         def components(first, count):
             ks = [b.add(first, v.index(r)) for r in range(count)]
@@ -87,7 +141,7 @@ def score_by_sums(
                     result += [add(vector, totals[r * BLOCK_VECTORS + c]) for c, vector in enumerate(vectors)]
                 return result
 
-            totals = v.loop(n_features, [v.constant(0.0)] * (count * BLOCK_VECTORS), feature)
+            totals = v.loop(n_features, begin * count, feature)
             for c in range(BLOCK_VECTORS):
                 greatest = v.load(v.at(top, rows), c * v.width)
                 for r, k in enumerate(ks):

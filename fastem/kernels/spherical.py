@@ -19,6 +19,8 @@ class SphericalParameters(NamedTuple):
     origin: np.ndarray  # (D,) subtracted from every row on loading
     means: np.ndarray  # (K * D,) about the origin
     constants: np.ndarray  # (K,) half of log w_k - D log sigma_k - D/2 log 2 pi
+    slopes: np.ndarray  # (K * D,) -2 times these means, or empty if squares must not be expanded
+    norms: np.ndarray  # (K,) their squares, or empty
     precisions: np.ndarray  # (K,) 1 / (4 sigma_k^2)
 
     @classmethod
@@ -26,7 +28,9 @@ class SphericalParameters(NamedTuple):
         """From log w_k (K,), means (K, D) and 1 / sigma_k (K,)."""
         n_features = origin.size
         constants = 0.5 * (log_weights + n_features * np.log(whiteners) - 0.5 * n_features * np.log(2 * np.pi))
-        return cls(origin, (means - origin).ravel(), constants, 0.25 * whiteners**2)
+        centred = means - origin
+        expanded = blocks.expanded(centred, 0.5 * whiteners[:, None])
+        return cls(origin, centred.ravel(), constants, *expanded, 0.25 * whiteners**2)
 
 
 def auxiliary_size(capacity: int, n_components: int, n_features: int) -> int:
@@ -48,6 +52,16 @@ def unpack(statistics: np.ndarray, n_components: int, n_features: int) -> tuple[
     )
 
 
+def _of_square(v, constants, precisions, distances):
+    """The score of a squared distance, which is kept."""
+
+    def score(k, square, where):
+        v.store(square, distances, where)
+        return v.subtract(v.broadcast(constants, k), v.multiply(v.broadcast(precisions, k), square))
+
+    return score
+
+
 @vectorised
 def _score(v, panels, n_panels, n_features, n_components, means, constants, precisions, distances, scores, top):
     b = v.builder
@@ -56,11 +70,16 @@ def _score(v, panels, n_panels, n_features, n_components, means, constants, prec
         mean = v.broadcast(means, b.add(b.mul(k, n_features), j))
         return lambda x: v.subtract(x, mean)
 
-    def score(k, square, where):
-        v.store(square, distances, where)
-        return v.subtract(v.broadcast(constants, k), v.multiply(v.broadcast(precisions, k), square))
-
+    score = _of_square(v, constants, precisions, distances)
     blocks.score_by_squares(v, panels, n_panels, n_features, n_components, scores, top, deviation, score)
+
+
+@vectorised
+def _score_expanded(
+    v, panels, n_panels, n_features, n_components, slopes, norms, constants, precisions, distances, scores, top
+):
+    score = _of_square(v, constants, precisions, distances)
+    blocks.score_by_expanded_squares(v, panels, n_panels, n_features, n_components, scores, top, slopes, norms, score)
 
 
 @overload(passes.log_joint)
@@ -69,18 +88,34 @@ def _log_joint(parameters, n_panels, tile):
         return None
 
     def score_components(parameters, n_panels, tile):
-        _score(
-            tile.panels,
-            n_panels,
-            parameters.origin.size,
-            parameters.constants.size,
-            parameters.means,
-            parameters.constants,
-            parameters.precisions,
-            tile.auxiliary,
-            tile.scores,
-            tile.top,
-        )
+        n_features, n_components = parameters.origin.size, parameters.constants.size
+        if parameters.slopes.size:
+            _score_expanded(
+                tile.panels,
+                n_panels,
+                n_features,
+                n_components,
+                parameters.slopes,
+                parameters.norms,
+                parameters.constants,
+                parameters.precisions,
+                tile.auxiliary,
+                tile.scores,
+                tile.top,
+            )
+        else:
+            _score(
+                tile.panels,
+                n_panels,
+                n_features,
+                n_components,
+                parameters.means,
+                parameters.constants,
+                parameters.precisions,
+                tile.auxiliary,
+                tile.scores,
+                tile.top,
+            )
 
     return score_components
 

@@ -22,6 +22,8 @@ class TiedParameters(NamedTuple):
     origin: np.ndarray  # (D,) subtracted from every row on loading
     means: np.ndarray  # (K * D,) L (mu_k - origin) / 2
     constants: np.ndarray  # (K,) half of log w_k + log det L - D/2 log 2 pi
+    slopes: np.ndarray  # (K * D,) -2 times these means, or empty if squares must not be expanded
+    norms: np.ndarray  # (K,) their squares, or empty
     whitener: np.ndarray  # (packed,) L / 2, see `whitening.pack`
     with_scatter: bool  # take the total scatter about the origin in this pass
 
@@ -32,7 +34,8 @@ class TiedParameters(NamedTuple):
         half = 0.5 * whitener
         log_det = np.log(np.diagonal(whitener)).sum()
         constants = 0.5 * (log_weights + log_det - 0.5 * n_features * np.log(2 * np.pi))
-        return cls(origin, ((means - origin) @ half.T).ravel(), constants, pack(half), with_scatter)
+        whitened = (means - origin) @ half.T
+        return cls(origin, whitened.ravel(), constants, *blocks.expanded(whitened), pack(half), with_scatter)
 
 
 def auxiliary_size(capacity: int, n_components: int, n_features: int) -> int:
@@ -79,6 +82,10 @@ def _whiten(v, panels, n_panels, n_features, whitener, whitened):
     v.panels(n_panels, n_features, (), rows_block)
 
 
+def _of_square(v, constants):
+    return lambda k, square, _: v.subtract(v.broadcast(constants, k), square)
+
+
 @vectorised
 def _score(v, whitened, n_panels, n_features, n_components, means, constants, scores, top):
     b = v.builder
@@ -87,10 +94,15 @@ def _score(v, whitened, n_panels, n_features, n_components, means, constants, sc
         mean = v.broadcast(means, b.add(b.mul(k, n_features), j))
         return lambda z: v.subtract(z, mean)
 
-    def score(k, square, _):
-        return v.subtract(v.broadcast(constants, k), square)
+    blocks.score_by_squares(
+        v, whitened, n_panels, n_features, n_components, scores, top, deviation, _of_square(v, constants)
+    )
 
-    blocks.score_by_squares(v, whitened, n_panels, n_features, n_components, scores, top, deviation, score)
+
+@vectorised
+def _score_expanded(v, whitened, n_panels, n_features, n_components, slopes, norms, constants, scores, top):
+    score = _of_square(v, constants)
+    blocks.score_by_expanded_squares(v, whitened, n_panels, n_features, n_components, scores, top, slopes, norms, score)
 
 
 @vectorised
@@ -124,18 +136,24 @@ def _log_joint(parameters, n_panels, tile):
         return None
 
     def score_components(parameters, n_panels, tile):
-        n_features = parameters.origin.size
+        n_features, n_components = parameters.origin.size, parameters.constants.size
+        constants, slopes = parameters.constants, parameters.slopes
         _whiten(tile.panels, n_panels, n_features, parameters.whitener, tile.auxiliary)
-        _score(
-            tile.auxiliary,
-            n_panels,
-            n_features,
-            parameters.constants.size,
-            parameters.means,
-            parameters.constants,
-            tile.scores,
-            tile.top,
-        )
+        if slopes.size:
+            _score_expanded(
+                tile.auxiliary,
+                n_panels,
+                n_features,
+                n_components,
+                slopes,
+                parameters.norms,
+                constants,
+                tile.scores,
+                tile.top,
+            )
+        else:
+            means = parameters.means
+            _score(tile.auxiliary, n_panels, n_features, n_components, means, constants, tile.scores, tile.top)
 
     return score_components
 

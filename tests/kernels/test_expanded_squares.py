@@ -1,0 +1,43 @@
+"""Tied and spherical scores by |x|^2 - 2 mu x + |mu|^2 where that loses nothing, by (x - mu)^2 elsewhere."""
+
+import numpy as np
+import pytest
+import reference
+from cases import SHAPES, case
+from helpers import accumulated, kernel_parameters
+from numpy.testing import assert_allclose
+
+from fastem.kernels import blocks, streams
+
+every_structure = pytest.mark.parametrize("structure", ["tied", "spherical"])
+
+
+@every_structure
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_both_forms_agree(structure, shape):
+    problem = case(structure, *shape)
+    parameters, rows = kernel_parameters(problem), [(problem.rows, problem.sample_weight)]
+    assert parameters.slopes.size
+    direct = parameters._replace(slopes=np.empty(0), norms=np.empty(0))
+    expanded, plain = (streams.accumulated(p, rows) for p in (parameters, direct))
+    assert_allclose(expanded, plain, rtol=1e-11, atol=1e-10)
+
+
+@every_structure
+def test_groups_far_apart_are_not_expanded(structure):
+    near = case(structure, 500, 3, 4)
+    means = 1e6 * near.means
+    rows = means[np.arange(500) % 4] + np.random.default_rng(0).normal(size=(500, 3))
+    far = near._replace(rows=rows, means=means, sample_weight=np.ones(500))
+    assert not kernel_parameters(far).slopes.size
+    found = accumulated(far, [(rows, far.sample_weight)])
+    assert_allclose(found[0] + found[1], reference.log_density(far.log_joint).sum(), rtol=1e-8)
+
+
+def test_the_limit():
+    means = np.array([[np.sqrt(blocks.EXPANDABLE), 0.0], [0.0, 1.0]])
+    slopes, norms = blocks.expanded(means)
+    assert_allclose(slopes.reshape(means.shape), -2 * means)
+    assert_allclose(norms, (means**2).sum(axis=1))
+    assert not blocks.expanded(1.001 * means)[0].size
+    assert not blocks.expanded(means, np.array([[1.001], [1.0]]))[0].size
