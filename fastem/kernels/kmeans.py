@@ -190,7 +190,10 @@ def table_pass(rows, parameters, capacity, n_lanes, table):
 NO_LABELS, NO_DISTANCES = np.empty(0, dtype=np.int32), np.empty(0)
 
 
-def _run_nearest(parallel: bool, block: tuple, lanes: np.ndarray, labels: np.ndarray, distances: np.ndarray) -> None:
+Share = tuple[Rows, np.ndarray, KMeansParameters, int, int, bool]  # what `nearest_pass` takes before its results
+
+
+def _run_nearest(parallel: bool, block: Share, lanes: np.ndarray, labels: np.ndarray, distances: np.ndarray) -> None:
     if parallel:
         nearest_pass(*block, lanes, labels, distances)
     else:
