@@ -181,7 +181,7 @@ class GaussianMixtureModel:
         centred = means - weights @ means
         with np.errstate(over="ignore", invalid="ignore"):
             raw = structure.estimate(moments, counts, shifts, centred)
-        if not np.isfinite(raw).all():
+        if not (np.isfinite(moments.second).all() and np.isfinite(raw).all()):
             raise ValueError("The squares of some features overflow. Rescale the features or remove outliers.")
         covariances = structure.widen(raw, np.full(self.n_features, self.reg_covar))
         if not structure.shared:
