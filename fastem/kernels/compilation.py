@@ -53,6 +53,11 @@ def jitted(function):
     return _compile(function)
 
 
+def inlined(function):
+    """For helpers of jitted functions: compiled with each of their callers instead of before them and once more."""
+    return numba.njit(inline="always")(function)
+
+
 def parallel(function):
     """Like `jitted`, with `prange` over threads."""
     return _compile(function, parallel=True)

@@ -11,7 +11,7 @@ from numba.core import cgutils
 from numba.extending import register_jitable
 
 from fastem.kernels.blocks import BLOCK, score_by_squares
-from fastem.kernels.compilation import jitted
+from fastem.kernels.compilation import inlined
 from fastem.kernels.simd import BLOCK_VECTORS, F64, I32, I64, INTEGERS, PANEL, PANEL_VECTORS, WIDTH, Vectors, vectorised
 from fastem.kernels.tiles import NOWHERE, transposed
 
@@ -27,7 +27,7 @@ def _padded(v: Vectors, n_features: ir.Value) -> ir.Value:
     return b.mul(b.sdiv(b.add(n_features, v.index(WIDTH - 1)), v.index(WIDTH)), v.index(WIDTH))
 
 
-@jitted
+@inlined
 def half_squares(centers, n_features, constants):
     """constants_k = -|c_k|^2 / 2."""
     stride = padded(n_features)

@@ -9,7 +9,7 @@ import numpy as np
 from numba import prange
 
 from fastem.kernels.assignments import HARD, NO_MOMENTS, STOCHASTIC, assign_by_lot, assign_to_the_best
-from fastem.kernels.compilation import address_of, call_at, jitted, parallel
+from fastem.kernels.compilation import address_of, call_at, inlined, jitted, parallel
 from fastem.kernels.tiles import load_tile, new_tile, normalise, nowhere, panel_rows, square_responsibilities
 
 __all__ = [
@@ -40,14 +40,14 @@ def accumulate(parameters, n_panels, tile, statistics):
     raise NotImplementedError
 
 
-@jitted
+@inlined
 def stripes_of(lane, n_lanes, first_tile, n_tiles):
     """The stripes of a lane in a block of `n_tiles` that starts with global tile `first_tile`."""
     first = first_tile // STRIPE
     return range(first + (lane - first) % n_lanes, (first_tile + n_tiles - 1) // STRIPE + 1, n_lanes)
 
 
-@jitted
+@inlined
 def tiles_of(stripe, first_tile, n_tiles):
     """Tiles of the block that belong to a stripe, counted from its first."""
     begin = stripe * STRIPE - first_tile
@@ -74,7 +74,7 @@ def fused_lanes(rows, weights, parameters, capacity, auxiliary, first_tile, kind
                     accumulate(parameters, n_panels, tile, total[HEADER:])
 
 
-@jitted
+@inlined
 def respond(n_panels, n_components, tile, kind, key, first_row):
     """Half log-joints into what `accumulate` makes responsibilities of, and the log-likelihood of the tile."""
     if kind == HARD:
@@ -94,7 +94,7 @@ def respond(n_panels, n_components, tile, kind, key, first_row):
         assign_by_lot(n_panels, n_components, tile.scores, tile.weights, tile.root, key, first_row)
 
 
-@jitted
+@inlined
 def add_compensated(total, value):
     """Neumaier's sum in total[0] with its rounding errors in total[1]: the log-likelihood decides when to stop."""
     new = total[0] + value
@@ -167,7 +167,7 @@ def score_lane(rows, parameters, capacity, auxiliary, lane, n_lanes, log_density
                     responsibilities[first + b, k] = 1.0 / n_components if out_of_range else share
 
 
-@jitted
+@inlined
 def _write_labels(tile, n_components, labels):
     """The first component that attains the maximum, as `argmax` would have it."""
     panel = panel_rows(tile.panels)

@@ -7,13 +7,13 @@ the smallest keys. It does not depend on the pieces in which rows are met, and t
 import numpy as np
 
 from fastem.kernels import assignments
-from fastem.kernels.compilation import jitted
+from fastem.kernels.compilation import inlined, jitted
 
 INCREMENT, FIRST, SECOND = map(np.uint64, (assignments.GOLDEN, assignments.FIRST, assignments.SECOND))
 LARGEST_KEY = np.uint64(2**64 - 1)
 
 
-@jitted
+@inlined
 def mixed(value):
     """The finaliser of SplitMix64: 64 bits into 64 bits, each of which depends on all."""
     value = (value ^ (value >> np.uint64(30))) * FIRST

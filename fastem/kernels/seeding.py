@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastem.kernels.blocks import BLOCK
-from fastem.kernels.compilation import jitted
+from fastem.kernels.compilation import inlined, jitted
 from fastem.kernels.nearest import add_to_clusters, assign, half_squares, padded
 from fastem.kernels.simd import BLOCK_VECTORS, PANEL, WIDTH, vectorised
 from fastem.kernels.tiles import aligned_doubles
@@ -79,7 +79,7 @@ def kmeans_plusplus(rows, weights, uniforms, n_clusters, n_candidates):
     return indices
 
 
-@jitted
+@inlined
 def _running_sum(weights, factors, cumulative):
     total = 0.0
     for row in range(weights.size):
@@ -88,7 +88,7 @@ def _running_sum(weights, factors, cumulative):
     return total
 
 
-@jitted
+@inlined
 def _draw(cumulative, uniform):
     """The first row whose running sum exceeds `uniform` times the total: never one without mass."""
     target = uniform * cumulative[-1]
@@ -102,7 +102,7 @@ def _draw(cumulative, uniform):
     return low
 
 
-@jitted
+@inlined
 def _best_candidate(sample, candidates, n_candidates, closest, distances, potentials):
     """The first candidate that leaves the least weighted sum of squared distances, up to rounding."""
     for i in range(potentials.size):
@@ -181,7 +181,7 @@ class Clusters(NamedTuple):
     inertia: np.ndarray  # (1,)
 
 
-@jitted
+@inlined
 def _new_clusters(centers, n_rows):
     n_clusters, n_features = centers.shape
     stride = padded(n_features)
@@ -255,7 +255,7 @@ def _sweep(sample, clusters):
     )
 
 
-@jitted
+@inlined
 def _fill_empty(rows, weights, clusters):
     """Give every empty cluster one of the rows that are farthest from their centres.
 
@@ -278,7 +278,7 @@ def _fill_empty(rows, weights, clusters):
             clusters.sums[k * stride + j] = rows[far, j]
 
 
-@jitted
+@inlined
 def _move(clusters):
     """Centres to the means of their clusters, where they have rows; returns the sum of their squared moves."""
     stride = clusters.sums.size // clusters.counts.size
