@@ -159,7 +159,7 @@ if __name__ == "__main__":
     if options.explicit:
         print("| data | EM iterations needed | scikit-learn | fastem's passes | fastem | ratio |")
         print("|---|---|---|---|---|---|")
-        ratios = [race(name, options.explicit) for name in options.names]
+        ratios = [ratio for name in options.names if (ratio := race(name, options.explicit)) is not None]
     else:
         print("| data | size | fastem | scikit-learn | ratio | passes | its passes | log-likelihood | its |")
         print("|---|---|---|---|---|---|---|---|---|")
