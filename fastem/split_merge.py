@@ -90,10 +90,10 @@ def _moves(model, rows, weights, random_state, known: dict[int, _Split]) -> Iter
         if pair is None or known[k].halves is None:
             return
         merges.remove(pair)
-        yield _Move(_moved(model, pair, k, known[k].halves), (*pair, k))
+        yield _Move(moved(model, pair, k, known[k].halves), (*pair, k))
 
 
-def _moved(model, pair, k, halves) -> GaussianMixtureModel:
+def moved(model, pair, k, halves) -> GaussianMixtureModel:
     """Component k becomes its two halves, the pair becomes one: it keeps mass, mean and second moment."""
     structure, (i, j) = model.structure, pair
     weights, means, second = model.weights.copy(), model.means.copy(), model.expected_second_moments

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from fastem import GaussianMixture
 from fastem.engine.subsampling import level_sizes
+from fastem.families.covariances import STRUCTURES
+from fastem.families.gaussian import GaussianMixtureModel
+from fastem.split_merge import moved
 
 
 def groups(n, centres, seed=0, spread=1.0):
@@ -59,3 +62,33 @@ def test_the_same_seed_gives_the_same_bits(subsampling):
     a, b = (GaussianMixture(3, random_state=5, subsampling=subsampling).fit(rows) for _ in range(2))
     assert_array_equal(a.means_, b.means_)
     assert a.lower_bounds_ == b.lower_bounds_
+
+
+@pytest.mark.parametrize("structure", STRUCTURES.values(), ids=STRUCTURES)
+def test_a_move_keeps_mass_mean_and_total_covariance(structure):
+    rng = np.random.default_rng(0)
+    weights, means = np.array([0.1, 0.2, 0.3, 0.4]), rng.normal(size=(4, 3))
+    whiteners = _whiteners(structure, rng)
+    covariances = structure.covariances(whiteners)
+    model = GaussianMixtureModel(structure, weights, means, covariances, whiteners)
+    one = covariances if structure.shared else covariances[[2, 2]]
+    halves = GaussianMixtureModel(structure, np.array([0.5, 0.5]), means[[2, 2]], one, structure.whiten(one)[0])
+
+    found = moved(model, (0, 3), 2, halves)
+    assert_allclose(found.weights, [0.5, 0.2, 0.15, 0.15])
+    assert_allclose(found.means[[1, 2, 3]], means[[1, 2, 2]])
+    assert_allclose(found.weights @ found.means, weights @ means)
+    assert_allclose(_total(found), _total(model))
+
+
+def _whiteners(structure, rng):
+    shape = structure.shape(4, 3)
+    if structure.name in ("diag", "spherical"):
+        return rng.uniform(0.5, 2.0, shape)
+    return np.tril(rng.normal(size=shape)) * 0.3 + np.eye(3)
+
+
+def _total(model):
+    """The trace of the covariance of all rows: what every structure keeps."""
+    centred = model.means - model.weights @ model.means
+    return model.weights @ (model.structure.variances(model.covariances, *model.means.shape) + centred**2).sum(axis=1)
