@@ -12,7 +12,7 @@ from llvmlite import ir
 from fastem.kernels.simd import BLOCK_VECTORS, PANEL_VECTORS, WIDTH, Vectors, vectorised
 
 BLOCK = 4  # components, and features, of a register block
-# Greatest |mu|^2, in nats, up to which squares may be expanded: rounding of it does not reach 1e-12 nats.
+# Greatest |mu|^2, in nats, up to which squares may be expanded: what rounding loses of it is about 1e-12 nats.
 EXPANDABLE = 1e3
 Cell = tuple[int, int]
 
@@ -100,7 +100,8 @@ def score_by_expanded_squares(
         return lambda x, total: v.fma(slope, x, total)
 
     def of_square(k, total, where):
-        return score(k, v.maximum(v.add(total, v.broadcast(norms, k)), v.constant(0.0)), where)
+        square = v.add(total, v.broadcast(norms, k))
+        return score(k, v.maximum(v.constant(0.0), square), where)  # in this order NaN, of an overflow, stays
 
     score_by_sums(v, panels, n_panels, n_features, n_components, scores, top, term, of_square, squares)
 

@@ -13,7 +13,7 @@ from numba import prange
 from fastem.kernels.blocks import counts_size
 from fastem.kernels.compilation import address_of, call_at, jitted, parallel
 from fastem.kernels.nearest import add_to_clusters, assign, distances_to_all, measure, padded
-from fastem.kernels.passes import HEADER, add_compensated, stripes_of, tiles_of
+from fastem.kernels.passes import HEADER, STRIPE, add_compensated, stripes_of, tiles_of
 from fastem.kernels.simd import PANEL
 from fastem.kernels.streams import MAX_LANES, Accumulation, Threads, check_width, tile_rows
 from fastem.kernels.tiles import Rows, aligned_doubles, load_tile
@@ -222,7 +222,7 @@ def nearest_block(
 ) -> None:
     """Write the nearest cluster (n,) int32 and the squared distance to it (n,) of the rows of a block."""
     capacity = tile_rows(parameters.constants.size, parameters.origin.size)
-    lanes = np.empty((min(MAX_LANES, -(-len(rows) // capacity)), 0))
+    lanes = np.empty((min(MAX_LANES, -(-len(rows) // (STRIPE * capacity))), 0))
     check_width(rows, parameters.origin.size)
     with Threads(len(rows) * parameters.constants.size * parameters.origin.size) as threaded:
         block = Rows.of(rows), np.empty(0), parameters, capacity, 0, False

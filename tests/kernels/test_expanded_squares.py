@@ -24,6 +24,19 @@ def test_both_forms_agree(structure, shape):
 
 
 @every_structure
+@pytest.mark.parametrize("size", [1e100, 1e155, 1e200, 1e300])
+def test_rows_out_of_range_are_out_of_range_in_both(structure, size):
+    parameters = kernel_parameters(case(structure, 10, 3, 4))
+    direct = parameters._replace(slopes=np.empty(0), norms=np.empty(0))
+    rows, densities = size * np.array([[1.0, 1.0, 1.0], [-1.0, 1.0, 0.0]]), []
+    for form in (parameters, direct):
+        densities.append(np.empty(2))
+        streams.score_block(form, rows, log_density=densities[-1])
+    assert_allclose(*densities, rtol=1e-14)
+    assert (densities[0] < -1e199).all()
+
+
+@every_structure
 def test_groups_far_apart_are_not_expanded(structure):
     near = case(structure, 500, 3, 4)
     means = 1e6 * near.means
