@@ -128,10 +128,6 @@ class CovarianceStructure(ABC):
     ):
         """The covariances whose `second_moments` about the model `reference` these are, given weights and means."""
 
-    def mask(self, n_components: int, value: bool) -> np.ndarray:
-        """One entry a covariance."""
-        return np.full(1 if self.shared else n_components, value)
-
     def precisions(self, whiteners: np.ndarray) -> np.ndarray:
         """Inverse covariances."""
         return whiteners**2

@@ -344,7 +344,7 @@ class GaussianMixtureModel:
     def supported_by_regularisation(self) -> np.ndarray:
         """Which covariances would be singular without `reg_covar`, mask of shape (K,) or (1,) if tied."""
         if not self.reg_covar:
-            return self.structure.mask(self.n_components, False)
+            return np.zeros(1 if self.structure.shared else self.n_components, dtype=bool)
         greatest = self.structure.precision_eigenvalues(self.whiteners).max(axis=1)
         mask = self.reg_covar * greatest > 0.999
         return mask & (self.weights > 0) if len(mask) == self.n_components else mask

@@ -210,8 +210,7 @@ class StudentTMixtureModel:
         """
         own, structure, moments = self.gaussian, self.structure, statistics.moments
         past, share, half = 1.0 - rate, rate / statistics.weight, 0.5 * self.degrees_of_freedom
-        scales = structure.widen(self.scales, np.full(self.n_features, -own.reg_covar))
-        second = past * structure.expected(self.weights, self.means, scales) + share * moments.second
+        second = past * own.expected_second_moments + share * moments.second
         if structure.shared:  # scatters about two means
             mass = moments.counts.sum()
             mean = (moments.counts @ self.means + moments.first.sum(axis=0)) / mass

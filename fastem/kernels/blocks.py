@@ -5,9 +5,11 @@ by four vectors of rows are kept in registers, so that each load serves four fus
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
+from numba import types
 
 from fastem.kernels.simd import BLOCK_VECTORS, PANEL_VECTORS, WIDTH, Vectors, vectorised
 
@@ -25,6 +27,11 @@ def expanded(means: np.ndarray, whiteners: np.ndarray | float = 1.0) -> tuple[np
     if ((whiteners * means) ** 2).sum(axis=1).max() > EXPANDABLE:
         return np.empty(0), np.empty(0)
     return -2.0 * means.ravel(), (means**2).sum(axis=1)
+
+
+def may_expand(parameters: Any) -> bool:
+    """Whether parameters of this Numba type may be expanded at all: in single precision too much would cancel."""
+    return dict(zip(parameters.fields, parameters, strict=True))["slopes"].dtype == types.float64
 
 
 def register_groups(cells: Iterable[Cell]) -> list[list[Cell]]:

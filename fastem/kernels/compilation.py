@@ -88,7 +88,10 @@ def _kind(value: Any) -> Any:
 
 @intrinsic
 def call_at(_context, address, arguments):
-    """Call the function that starts at `address_of(function, arguments)`; returns whether it raised an exception."""
+    """Call the function that starts at `address_of(function, arguments)`; returns whether it raised an exception.
+
+    The one that kernels can raise is MemoryError, for their tiles.
+    """
     signature = types.int64(address, arguments)
 
     def codegen(context, builder, signature, values):

@@ -14,6 +14,7 @@ from fastem.kernels.tiles import load_tile, new_tile, normalise, nowhere, panel_
 
 __all__ = [
     "HEADER",
+    "STRIPE",
     "accumulate",
     "fused_lanes",
     "fused_pass",
@@ -21,6 +22,8 @@ __all__ = [
     "score_lane",
     "scoring_pass",
     "square_responsibilities",
+    "stripes_of",
+    "tiles_of",
 ]
 
 STRIPE = 4  # tiles, so that a small block needs few lanes

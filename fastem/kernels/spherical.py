@@ -86,10 +86,11 @@ def _score_expanded(
 def _log_joint(parameters, n_panels, tile):
     if parameters.instance_class is not SphericalParameters:
         return None
+    may_expand = blocks.may_expand(parameters)
 
     def score_components(parameters, n_panels, tile):
         n_features, n_components = parameters.origin.size, parameters.constants.size
-        if parameters.slopes.size:
+        if may_expand and parameters.slopes.size:
             _score_expanded(
                 tile.panels,
                 n_panels,

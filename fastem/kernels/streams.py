@@ -98,8 +98,6 @@ def in_single_precision(parameters: Any) -> Any:
     """The same parameters for float32 arithmetic; the origin stays what it is, rows are moved there in float64."""
     arrays = {name: value for name, value in parameters._asdict().items() if isinstance(value, np.ndarray)}
     del arrays["origin"]
-    if "slopes" in arrays:
-        arrays |= {"slopes": np.empty(0), "norms": np.empty(0)}  # too much would cancel: see `blocks.expanded`
     return parameters._replace(**{name: value.astype(np.float32) for name, value in arrays.items()})
 
 

@@ -134,12 +134,13 @@ def _weight_rows(v, panels, n_panels, n_features, weights, weighted):
 def _log_joint(parameters, n_panels, tile):
     if parameters.instance_class is not TiedParameters:
         return None
+    may_expand = blocks.may_expand(parameters)
 
     def score_components(parameters, n_panels, tile):
         n_features, n_components = parameters.origin.size, parameters.constants.size
         constants, slopes = parameters.constants, parameters.slopes
         _whiten(tile.panels, n_panels, n_features, parameters.whitener, tile.auxiliary)
-        if slopes.size:
+        if may_expand and slopes.size:
             _score_expanded(
                 tile.auxiliary,
                 n_panels,

@@ -26,7 +26,7 @@ def test_a_whitener_turns_its_covariance_into_the_identity(structure, n_componen
     covariances = covariances_of(structure, n_components, n_features)
     assert covariances.shape == structure.shape(n_components, n_features)
     whiteners, singular = structure.whiten(covariances)
-    assert_array_equal(singular, structure.mask(n_components, value=False))
+    assert_array_equal(singular, np.zeros(1 if structure.shared else n_components, dtype=bool))
     lower = structure.expand(whiteners, n_components, n_features)
     matrices = reference.matrices(structure.name, covariances, n_components, n_features)
     assert_array_equal(lower, np.tril(lower))
@@ -72,7 +72,7 @@ def test_eigenvalues_of_the_precisions(structure, n_components, n_features):
 @every_size
 def test_widening_adds_variances_to_the_diagonals_that_are_chosen(structure, n_components, n_features):
     covariances = covariances_of(structure, n_components, n_features)
-    chosen = structure.mask(n_components, value=False)
+    chosen = np.zeros(1 if structure.shared else n_components, dtype=bool)
     chosen[0] = True
     variances = np.full(n_features, 0.5) if structure.name == "spherical" else np.linspace(0.5, 1.5, n_features)
     widened = structure.widen(covariances, variances, chosen)

@@ -5,7 +5,7 @@ import pytest
 import reference
 from cases import SHAPES, case
 from helpers import accumulated, kernel_parameters
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from fastem.kernels import blocks, streams
 
@@ -45,6 +45,14 @@ def test_groups_far_apart_are_not_expanded(structure):
     assert not kernel_parameters(far).slopes.size
     found = accumulated(far, [(rows, far.sample_weight)])
     assert_allclose(found[0] + found[1], reference.log_density(far.log_joint).sum(), rtol=1e-8)
+
+
+@every_structure
+def test_single_precision_is_never_expanded(structure):
+    problem = case(structure, 100, 5, 7)
+    parameters, rows = streams.in_single_precision(kernel_parameters(problem)), [(problem.rows, None)]
+    unreadable = parameters._replace(slopes=np.full_like(parameters.slopes, np.nan))
+    assert_array_equal(streams.accumulated(unreadable, rows), streams.accumulated(parameters, rows))
 
 
 def test_the_limit():
