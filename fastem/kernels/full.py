@@ -11,12 +11,21 @@ import numpy as np
 from numba.extending import overload
 
 from fastem.kernels import passes
+from fastem.kernels.deviations import (
+    FEW,
+    MANY_FEATURES,
+    copied_deviations,
+    count_responsible,
+    gathered_deviations,
+    list_responsible,
+)
 from fastem.kernels.outer import outer_products, outer_size, unpack_outer
-from fastem.kernels.simd import BLOCK_VECTORS, PANEL_VECTORS, vectorised
+from fastem.kernels.simd import BLOCK_VECTORS, vectorised
 from fastem.kernels.tiles import panel_rows
 from fastem.kernels.whitening import BLOCK, pack, packed_offset, whiten_rows
 
 NEGLIGIBLE = 2.0**-27  # square root of a responsibility that no sum of ordinary size can see (2^-54)
+PART = 128  # rows that meet one component after the other, and whose deviations from one mean are kept together
 
 
 class FullParameters(NamedTuple):
@@ -27,7 +36,7 @@ class FullParameters(NamedTuple):
     constants: np.ndarray  # (K,) half of log w_k + log det L_k - D/2 log 2 pi
     whiteners: np.ndarray  # (K * packed,) L_k / 2, see `whitening.pack`
     biases: np.ndarray  # (K * D,) -L_k mu_k / 2
-    negligible: float = NEGLIGIBLE  # where all rows of a panel have less, it is left out of the moments
+    negligible: float = NEGLIGIBLE  # rows that have less may be left out of the moments
 
     @classmethod
     def of(cls, origin, log_weights, means, whiteners):
@@ -41,7 +50,7 @@ class FullParameters(NamedTuple):
 
 
 def auxiliary_size(capacity: int, n_components: int, n_features: int) -> int:
-    return capacity * (n_features + 1)  # weighted deviations of one component
+    return min(capacity, PART) * (n_features + 1)  # weighted deviations from one mean
 
 
 def statistics_size(n_components: int, n_features: int) -> int:
@@ -58,16 +67,29 @@ def unpack(statistics: np.ndarray, n_components: int, n_features: int) -> tuple[
 
 
 @vectorised
-def _score(v, panels, n_panels, n_features, whitener, bias, constant, score, n_components, top):
-    """h = constant - |bias + L x / 2|^2 for the rows of a tile, and the running maximum of h."""
+def _score(v, panels, n_panels, n_features, n_components, whiteners, biases, constants, packed, scores, top):
+    """h_k = constant_k - |bias_k + L_k x / 2|^2 for the rows of a tile, and their maximum.
+
+    One PART of the rows after the other meets all components.
+    """
     b = v.builder
     whole = b.sdiv(n_features, v.index(BLOCK))
     remainder = b.srem(n_features, v.index(BLOCK))
+    panels_per_part = v.index(PART // v.panel)
 
-    def rows_block(offset, within_tile):
-        x = v.at(panels, offset)
+    def part(i):
+        first = b.mul(i, panels_per_part)
+        row, left = b.mul(first, v.index(v.panel)), b.sub(n_panels, first)
+        count = b.select(b.icmp_signed("<", left, panels_per_part), left, panels_per_part)
+        x, h = v.at(panels, b.mul(row, n_features)), v.at(scores, b.mul(row, n_components))
+        v.loop(n_components, (), lambda k: component(k, x, count, h, v.at(top, row)))
+        return ()
 
-        def squares_of(first, rows, squares):
+    def component(k, panels, count, scores, top):
+        whitener, bias = v.at(whiteners, b.mul(k, packed)), v.at(biases, b.mul(k, n_features))
+        constant, score = v.broadcast(constants, k), v.at(scores, b.mul(k, v.index(v.panel)))
+
+        def squares_of(x, first, rows, squares):
             start = [v.broadcast(bias, b.add(first, v.index(r))) for r in range(rows)]
             z = whiten_rows(v, x, v.at(whitener, packed_offset(v, first)), first, start)
             squares, vectors = list(squares), len(squares)
@@ -75,22 +97,27 @@ def _score(v, panels, n_panels, n_features, whitener, bias, constant, score, n_c
                 squares[n % vectors] = v.fma(value, value, squares[n % vectors])
             return squares
 
-        squares = [v.constant(0.0)] * BLOCK_VECTORS
-        squares = v.loop(whole, squares, lambda i, *s: squares_of(b.mul(i, v.index(BLOCK)), BLOCK, s))
-        first = b.mul(whole, v.index(BLOCK))
-        for rows in range(1, BLOCK):
-            matches = b.icmp_signed("==", remainder, v.index(rows))
-            squares = v.when(matches, squares, lambda *s, rows=rows: squares_of(first, rows, s))
-        panel, within = b.sdiv(within_tile, v.index(v.panel)), b.srem(within_tile, v.index(v.panel))
-        target = v.at(score, b.add(b.mul(b.mul(panel, n_components), v.index(v.panel)), within))
-        greatest = v.at(top, within_tile)
-        for c, square in enumerate(squares):
-            h = v.subtract(v.splat(constant), square)
-            v.store(h, target, c * v.width)
-            v.store(v.maximum(h, v.load(greatest, c * v.width)), greatest, c * v.width)  # in this order NaN never wins
+        def rows_block(offset, row):
+            x, squares = v.at(panels, offset), [v.constant(0.0)] * BLOCK_VECTORS
+            squares = v.loop(whole, squares, lambda i, *s: squares_of(x, b.mul(i, v.index(BLOCK)), BLOCK, s))
+            first = b.mul(whole, v.index(BLOCK))
+            for rows in range(1, BLOCK):
+                matches = b.icmp_signed("==", remainder, v.index(rows))
+                squares = v.when(matches, squares, lambda *s, rows=rows: squares_of(x, first, rows, s))
+            panel, within = b.sdiv(row, v.index(v.panel)), b.srem(row, v.index(v.panel))
+            target = v.at(score, b.add(b.mul(b.mul(panel, n_components), v.index(v.panel)), within))
+            greatest = v.at(top, row)
+            for c, square in enumerate(squares):
+                h = v.subtract(constant, square)
+                v.store(h, target, c * v.width)
+                v.store(v.maximum(h, v.load(greatest, c * v.width)), greatest, c * v.width)  # so NaN never wins
+            return ()
+
+        v.panels(count, n_features, (), rows_block)
         return ()
 
-    v.panels(n_panels, n_features, (), rows_block)
+    n_parts = b.sdiv(b.add(n_panels, v.index(PART // v.panel - 1)), panels_per_part)
+    v.loop(n_parts, (), part)
 
 
 @overload(passes.log_joint)
@@ -100,64 +127,23 @@ def _log_joint(parameters, n_panels, tile):
 
     def score_components(parameters, n_panels, tile):
         n_features, n_components = parameters.origin.size, parameters.constants.size
-        packed, panel = parameters.whiteners.size // n_components, panel_rows(tile.panels)
-        for k in range(n_components):
-            _score(
-                tile.panels,
-                n_panels,
-                n_features,
-                parameters.whiteners[k * packed :],
-                parameters.biases[k * n_features :],
-                parameters.constants[k],
-                tile.scores[k * panel :],
-                n_components,
-                tile.top,
-            )
+        _score(
+            tile.panels,
+            n_panels,
+            n_features,
+            n_components,
+            parameters.whiteners,
+            parameters.biases,
+            parameters.constants,
+            parameters.whiteners.size // n_components,
+            tile.scores,
+            tile.top,
+        )
 
     return score_components
 
 
 # moments --------------------------------------------------------------------------------------------------------------
-
-
-@vectorised
-def _weighted_deviations(v, panels, n_panels, n_features, mean, score, n_components, root, negligible, deviations):
-    """sqrt(w r) [x - mean, 1] in panels of D + 1 features; panels without a responsible row are left out.
-
-    Returns the number of panels written.
-    """
-    b = v.builder
-    lanes = range(PANEL_VECTORS)
-    threshold = v.splat(negligible if negligible.type == v.real else b.fptrunc(negligible, v.real))
-
-    def panel(p, written):
-        row = b.mul(p, v.index(v.panel))
-        exponentials = v.load_all(v.at(score, b.mul(row, n_components)), PANEL_VECTORS)
-        greatest = exponentials[0]
-        for e in exponentials[1:]:
-            greatest = v.maximum(greatest, e)
-
-        def write(written):
-            roots = [v.multiply(e, v.load(v.at(root, row), c * v.width)) for c, e in enumerate(exponentials)]
-            x = v.at(panels, b.mul(row, n_features))
-            target = v.at(deviations, b.mul(b.mul(written, v.index(v.panel)), b.add(n_features, v.index(1))))
-
-            def feature(j):
-                mu, at = v.broadcast(mean, j), b.mul(j, v.index(v.panel))
-                for c in lanes:
-                    deviation = v.subtract(v.load(v.at(x, at), c * v.width), mu)
-                    v.store(v.multiply(roots[c], deviation), v.at(target, at), c * v.width)
-                return ()
-
-            v.loop(n_features, (), feature)
-            for c in lanes:
-                v.store(roots[c], v.at(target, b.mul(n_features, v.index(v.panel))), c * v.width)
-            return (b.add(written, v.index(1)),)
-
-        return v.when(v.any_above(greatest, threshold), (written,), write)
-
-    (written,) = v.loop(n_panels, (v.index(0),), panel)
-    return written
 
 
 @overload(passes.accumulate)
@@ -167,20 +153,39 @@ def _accumulate(parameters, n_panels, tile, statistics):
 
     def add_moments(parameters, n_panels, tile, statistics):
         n_features, n_components = parameters.origin.size, parameters.constants.size
+        means, negligible = parameters.means, parameters.negligible
         size, panel = statistics.size // n_components, panel_rows(tile.panels)
+        panels, scores, root, deviations = tile.panels, tile.scores, tile.root, tile.auxiliary
+        n_rows, numbers = n_panels * panel, tile.log_density  # which nobody reads any more
         for k in range(n_components):
-            kept = _weighted_deviations(
-                tile.panels,
-                n_panels,
-                n_features,
-                parameters.means[k * n_features :],
-                tile.scores[k * panel :],
-                n_components,
-                tile.root,
-                parameters.negligible,
-                tile.auxiliary,
-            )
-            if kept > 0:
-                outer_products(tile.auxiliary, kept, n_features + 1, statistics[k * size :])
+            n_used, gather = n_rows, False
+            if n_features >= MANY_FEATURES:
+                n_responsible = count_responsible(scores, n_panels, n_components, k, negligible)
+                gather = n_responsible * FEW < n_rows
+            if gather:  # all at once: they are less than a PART
+                n_used = n_responsible
+                list_responsible(scores, n_panels, n_components, k, negligible, numbers)
+            for first in range(0, n_used, PART):
+                count = min(PART, n_used - first)
+                if gather:
+                    count = gathered_deviations(
+                        panels, n_features, n_components, means, k, scores, root, numbers, count, deviations
+                    )
+                else:
+                    count = copied_deviations(
+                        panels,
+                        first // panel,
+                        count // panel,
+                        n_features,
+                        n_components,
+                        means,
+                        k,
+                        scores,
+                        root,
+                        negligible,
+                        deviations,
+                    )
+                if count > 0:
+                    outer_products(deviations, count, n_features + 1, statistics, k * size)
 
     return add_moments

@@ -49,10 +49,18 @@ def _triangle(rows: int) -> list[tuple[int, int]]:
 
 
 @vectorised
-def outer_products(v, deviations, n_panels, n_rows, statistics):
-    """statistics += lower triangle of sum e e^T over the rows of the tile, block by block."""
-    b = v.builder
+def outer_products(v, deviations, count, n_rows, statistics, offset):
+    """statistics[offset:] += lower triangle of sum e e^T over `count` columns e of panels, block by block.
+
+    `count` is a multiple of a vector.
+    """
+    b, statistics = v.builder, v.at(statistics, offset)
     stride = b.mul(n_rows, v.index(v.panel))
+    n_panels, rest = b.sdiv(count, v.index(v.panel)), b.srem(count, v.index(v.panel))
+    after, n_vectors = b.mul(n_panels, stride), b.sdiv(rest, v.index(v.width))
+
+    def vector_at(i):
+        return b.add(after, b.mul(i, v.index(v.width)))
 
     def products(i, j, cells, target):
         """target[n] += sum e[i + r] e[j + c] for the n-th cell (r, c)."""
@@ -60,16 +68,18 @@ def outer_products(v, deviations, n_panels, n_rows, statistics):
         sums = {}
         for group in register_groups(cells):
 
-            def panel(p, *totals, group=group):
-                at, totals = b.mul(p, stride), list(totals)
-                for vector in range(0, v.panel, v.width):
+            def rows(size, at, *totals, group=group):
+                totals = list(totals)
+                for vector in range(0, size, v.width):
                     e_left = {r: v.load(v.at(left, at), r * v.panel + vector) for r, _ in group}
                     e_right = {c: v.load(v.at(right, at), c * v.panel + vector) for _, c in group}
                     for n, (r, c) in enumerate(group):
                         totals[n] = v.fma(e_left[r], e_right[c], totals[n])
                 return totals
 
-            totals = v.loop(n_panels, [v.constant(0.0)] * len(group), panel)
+            totals = [v.constant(0.0)] * len(group)
+            totals = v.loop(n_panels, totals, lambda p, *t, rows=rows: rows(v.panel, b.mul(p, stride), *t))
+            totals = v.loop(n_vectors, totals, lambda i, *t, rows=rows: rows(v.width, vector_at(i), *t))
             sums |= dict(zip(group, totals, strict=True))
         add_sums(v, [sums[cell] for cell in cells], target)
 

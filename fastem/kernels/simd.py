@@ -86,6 +86,20 @@ class Vectors:
         """The number at `pointer[offset]` in every lane."""
         return self.splat(self.builder.load(self.at(pointer, offset)))
 
+    def gather(self, pointers: Sequence[ir.Value]) -> ir.Value:
+        """The numbers at `pointers`, one a lane."""
+        vector = ir.Constant(self.vector, ir.Undefined)
+        for lane, pointer in enumerate(pointers):
+            vector = self.builder.insert_element(vector, self.builder.load(pointer), ir.Constant(I32, lane))
+        return vector
+
+    def mask(self, bits: Sequence[ir.Value]) -> ir.Value:
+        """A vector of conditions, one a lane."""
+        vector = ir.Constant(ir.VectorType(ir.IntType(1), self.width), ir.Undefined)
+        for lane, bit in enumerate(bits):
+            vector = self.builder.insert_element(vector, bit, ir.Constant(I32, lane))
+        return vector
+
     def load_all(self, pointer: ir.Value, count: int) -> list[ir.Value]:
         return [self.load(pointer, c * self.width) for c in range(count)]
 

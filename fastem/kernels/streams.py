@@ -44,7 +44,7 @@ def tile_rows(n_components: int, n_features: int) -> int:
 
     Never fewer than a panel of floats has, twice as many as one of doubles: a panel is written whole.
     """
-    rows = 256 if n_features <= 8 else 128
+    rows = 256
     while rows > 2 * PANEL and rows * n_components * 8 > TILE_MEMORY:
         rows //= 2
     return rows

@@ -13,6 +13,7 @@ from numba.extending import overload
 from fastem.kernels import blocks, passes
 from fastem.kernels.outer import outer_products, outer_size, unpack_outer
 from fastem.kernels.simd import BLOCK_VECTORS, PANEL_VECTORS, WIDTH, vectorised
+from fastem.kernels.tiles import panel_rows
 from fastem.kernels.whitening import BLOCK, pack, packed_offset, whiten_rows
 
 
@@ -173,7 +174,8 @@ def _accumulate(parameters, n_panels, tile, statistics):
         blocks.counts(tile.scores, n_panels, n_components, statistics)
         if parameters.with_scatter:
             _weight_rows(tile.panels, n_panels, n_features, tile.weights, tile.auxiliary)
-            outer_products(tile.auxiliary, n_panels, n_features, statistics[size:])
+            n_rows = n_panels * panel_rows(tile.panels)
+            outer_products(tile.auxiliary, n_rows, n_features, statistics, size)
         first = statistics[size + scatter :]
         blocks.first_moments(tile.scores, n_panels, n_components, tile.panels, n_features, first)
 

@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastem.kernels import outer, whitening
-from fastem.kernels.simd import PANEL
+from fastem.kernels.simd import PANEL, WIDTH
 from fastem.kernels.tiles import Rows, load_tile, new_tile
 
 CAPACITY = 128
@@ -102,8 +102,8 @@ def test_rows_equal_in_every_column_may_share_memory(n_features):
 
 
 @numba.njit
-def outer_sums(panels, n_panels, n_features, statistics):
-    outer.outer_products(panels, n_panels, n_features, statistics)
+def outer_sums(panels, count, n_features, statistics, offset):
+    outer.outer_products(panels, count, n_features, statistics, offset)
 
 
 @pytest.mark.parametrize("n_features", FEATURES)
@@ -111,10 +111,22 @@ def test_outer_products_unpack_to_the_symmetric_matrix_of_sums(n_features):
     rows = np.random.default_rng(4).normal(size=(2 * PANEL, n_features))
     panels = np.ascontiguousarray(rows.reshape(2, PANEL, n_features).swapaxes(1, 2)).ravel()
     packed = np.zeros(outer.outer_size(n_features))
-    outer_sums(panels, 2, n_features, packed)
+    outer_sums(panels, 2 * PANEL, n_features, packed, 0)
     found = outer.unpack_outer(packed, n_features)
     assert_allclose(found, rows.T @ rows, rtol=1e-13, atol=1e-13)
     assert_array_equal(found, found.T)
+
+
+@pytest.mark.parametrize("count", [WIDTH, 3 * WIDTH, PANEL + 2 * WIDTH])
+@pytest.mark.parametrize("n_features", [1, 5, 9])
+def test_outer_products_of_some_vectors(n_features, count):
+    rows = np.random.default_rng(4).normal(size=(2 * PANEL, n_features))
+    panels = np.ascontiguousarray(rows.reshape(2, PANEL, n_features).swapaxes(1, 2)).ravel()
+    packed = np.zeros(3 + outer.outer_size(n_features))
+    outer_sums(panels, count, n_features, packed, 3)
+    assert not packed[:3].any()
+    expected = rows[:count].T @ rows[:count]
+    assert_allclose(outer.unpack_outer(packed[3:], n_features), expected, rtol=1e-13, atol=1e-13)
 
 
 @pytest.mark.parametrize("n_features", FEATURES)
