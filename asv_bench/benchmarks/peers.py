@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.common import SIZES, Cloud, fitter, in_turn, load, start
+from benchmarks.common import SIZES, Cloud, covariances_of, fitter, in_turn, load, start
 from fastem import GaussianMixture
 
 try:
@@ -13,10 +13,11 @@ except ImportError:
 ONEDAL_KINDS = {"full": "full", "diag": "diagonal"}  # it has no others
 
 
-def onedal_fitter(kind, size, rows, iterations):
-    """As `common.fitter`; the precisions of the start are ones, so they are its covariances too."""
-    weights, means, ones = start(kind, size).values()
-    covariances = list(ones.reshape(size[2], -1, size[1]))
+def onedal_fitter(kind, size, rows, iterations, begin=None):
+    """As `common.fitter`; it stops when an iteration gains nothing, and tells how many it made."""
+    begin = start(kind, size) if begin is None else begin
+    weights, means = begin["weights_init"], np.ascontiguousarray(begin["means_init"])
+    covariances = list(covariances_of(kind, begin).reshape(size[2], -1, size[1]))
     mixture = daal4py.em_gmm(
         nComponents=size[2], maxIterations=iterations, covarianceStorage=ONEDAL_KINDS[kind], accuracyThreshold=0
     )
