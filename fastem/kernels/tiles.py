@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from fastem.kernels import elementary
-from fastem.kernels.compilation import jitted
+from fastem.kernels.compilation import inlined, jitted
 from fastem.kernels.simd import F32, F64, PANEL_VECTORS, WIDTH, Vectors, vectorised
 
 NOWHERE, NOWHERE_SINGLE = -1e300, -1e30  # see `nowhere`
@@ -62,18 +62,18 @@ def aligned(size, like):
     return array[first : first + size]
 
 
-@jitted
+@inlined
 def aligned_doubles(size):
     return aligned(size, np.empty(0))
 
 
-@jitted
+@inlined
 def panel_rows(array):
     """Rows of a panel of this type."""
     return 256 // array.itemsize
 
 
-@jitted
+@inlined
 def nowhere(array):
     """Below every log-density that can occur; not -inf, so that differences stay numbers."""
     return NOWHERE if array.itemsize == 8 else NOWHERE_SINGLE
@@ -90,7 +90,7 @@ def new_tile(capacity, n_features, n_components, auxiliary, real, double):
         aligned(capacity, double),
         aligned(capacity, real),
         aligned(capacity, double),
-        aligned(WIDTH, double),
+        aligned(np.int64(WIDTH), double),  # a literal would compile `aligned` once more
     )
 
 
