@@ -1,13 +1,16 @@
-"""Calls by address: what parallel kernels are made of."""
+"""Calls by address, what parallel kernels are made of; and what compiling them changes meanwhile."""
 
+import gc
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-from numba import njit
+from llvmlite import ir
+from numba import config, njit, types
+from numba.extending import intrinsic
 from numpy.testing import assert_array_equal
 
-from fastem.kernels.compilation import address_of, call_at
+from fastem.kernels.compilation import KernelCompiler, address_of, call_at
 
 
 class Pair(NamedTuple):
@@ -47,3 +50,25 @@ def test_types_have_their_own_addresses():
     addresses = [address_of(fill, (pair, 0, 1)) for pair in (one, other, strided, whole)]
     assert len(set(addresses)) == len(addresses)
     assert address_of(fill, (Pair(np.ones(9), -1.0), 5, 7)) == addresses[0]
+
+
+@pytest.mark.parametrize("wanted", [None, "3"])
+def test_kernels_are_compiled_at_a_level_of_their_own(wanted, monkeypatch):
+    monkeypatch.delenv("NUMBA_OPT", raising=False)
+    if wanted is not None:
+        monkeypatch.setenv("NUMBA_OPT", wanted)
+    njit(lambda: 0)()  # Numba reads the environment when it compiles
+    before, seen = int(config.OPT), []
+
+    @intrinsic
+    def look(_context):
+        def codegen(_context, _builder, _signature, _arguments):
+            seen.append((int(config.OPT), gc.isenabled()))
+            return ir.Constant(ir.IntType(64), 7)
+
+        return types.int64(), codegen
+
+    assert njit(pipeline_class=KernelCompiler)(lambda: look())() == 7
+    assert seen == [(KernelCompiler.LEVEL if wanted is None else before, False)]
+    assert int(config.OPT) == before
+    assert gc.isenabled()
