@@ -7,8 +7,8 @@ import reference
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 
-# Rows, features, components: around the sizes of vectors (8), panels (32) and tiles (128, 256), register blocks (4),
-# one of everything, and more components than rows.
+# Rows, features, components: around the sizes of vectors (8), panels (32), tiles (256, and halves of them) and register
+# blocks (4), one of everything, and more components than rows.
 SHAPES = [
     (1, 1, 1),
     (1, 3, 2),

@@ -8,7 +8,7 @@ from scipy.stats import bernoulli, multinomial, poisson
 
 FAMILIES = ("bernoulli", "categorical", "multinomial", "poisson")
 
-# Rows, features, components: around the sizes of vectors (8), panels (32), tiles (128, 256) and register blocks (4).
+# Rows, features, components: around the sizes of vectors (8), panels (32), tiles (256) and register blocks (4).
 SHAPES = [
     (1, 1, 1),
     (2, 1, 3),

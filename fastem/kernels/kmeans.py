@@ -221,7 +221,7 @@ def nearest_block(
     distances: np.ndarray = NO_DISTANCES,
 ) -> None:
     """Write the nearest cluster (n,) int32 and the squared distance to it (n,) of the rows of a block."""
-    capacity = tile_rows(parameters.constants.size, parameters.origin.size)
+    capacity = tile_rows(parameters.constants.size)
     lanes = np.empty((min(MAX_LANES, -(-len(rows) // (STRIPE * capacity))), 0))
     check_width(rows, parameters.origin.size)
     with Threads(len(rows) * parameters.constants.size * parameters.origin.size) as threaded:
@@ -232,7 +232,7 @@ def nearest_block(
 def distance_table(parameters: KMeansParameters, rows: np.ndarray, table: np.ndarray) -> None:
     """Write the Euclidean distances of the rows of a block to all centres, (n, K)."""
     n_clusters, n_features = parameters.constants.size, parameters.origin.size
-    capacity = tile_rows(n_clusters, n_features)
+    capacity = tile_rows(n_clusters)
     check_width(rows, n_features)
     with Threads(len(rows) * n_clusters * n_features) as threaded:
         if threaded:

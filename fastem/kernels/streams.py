@@ -39,7 +39,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def tile_rows(n_components: int, n_features: int) -> int:
+def tile_rows(n_components: int) -> int:
     """Rows of a tile: a function of the model alone, since the order of all sums depends on it.
 
     Never fewer than a panel of floats has, twice as many as one of doubles: a panel is written whole.
@@ -116,7 +116,7 @@ class Accumulation:
         kernel = kernel_of(parameters)
         self.parameters, self.assignment = parameters, assignment
         self.n_components, self.n_features = parameters.constants.size, parameters.origin.size
-        self.capacity = tile_rows(self.n_components, self.n_features)
+        self.capacity = tile_rows(self.n_components)
         self.auxiliary = kernel.auxiliary_size(self.capacity, self.n_components, self.n_features)
         self.size = passes.HEADER + kernel.statistics_size(self.n_components, self.n_features)
         self.lanes = np.zeros((0, self.size))
@@ -212,7 +212,7 @@ def score_block(
     """Write what is wanted of a block: log p(x) (n,), most probable components (n,), responsibilities (n, K)."""
     n_components, n_features = parameters.constants.size, parameters.origin.size
     check_width(rows, n_features)
-    capacity = tile_rows(n_components, n_features)
+    capacity = tile_rows(n_components)
     auxiliary = kernel_of(parameters).auxiliary_size(capacity, n_components, n_features)
     outputs = (
         np.empty(0) if log_density is None else log_density,

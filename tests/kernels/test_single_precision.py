@@ -56,7 +56,7 @@ def test_a_tile_holds_a_panel_of_floats_however_many_components(structure):
     problem = case(structure, 100, 2, 1100)
     sums = single_sums(problem, [(problem.rows, problem.sample_weight)])
     expected = problem.sample_weight @ reference.log_density(problem.log_joint)
-    assert streams.tile_rows(100_000, 2) >= 64
+    assert streams.tile_rows(100_000) >= 64
     assert_allclose(sums[0] + sums[1], expected, rtol=1e-5, atol=1e-4)
 
 
