@@ -16,7 +16,7 @@ import numpy as np
 from distributed import Client, LocalCluster
 
 from fastem import GaussianMixture
-from fastem.kernels.streams import accumulated
+from fastem.kernels.accumulation import accumulated
 
 D, K, PASSES, REPEATS = 16, 32, 10, 3
 

@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.common import in_turn
 
 import fastem
-from fastem.engine.em import run_em
+from fastem.engine.loop import run_em
 
 SIZES = [  # rows, features, components
     (1_000_000, 10, 4),

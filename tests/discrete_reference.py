@@ -6,6 +6,8 @@ import numpy as np
 from scipy.special import logsumexp
 from scipy.stats import bernoulli, multinomial, poisson
 
+from fastem import BernoulliMixture, CategoricalMixture, MultinomialMixture, PoissonMixture
+
 FAMILIES = ("bernoulli", "categorical", "multinomial", "poisson")
 
 # Rows, features, components: around the sizes of vectors (8), panels (32), tiles (256) and register blocks (4).
@@ -130,3 +132,24 @@ def log_prior(family, rows, sample_weight, table, pseudo_count):
         return pseudo_count * (mean * np.log(table) - table).sum()
     logs = np.log(table).sum() + (np.log1p(-table).sum() if family == "bernoulli" else 0.0)
     return pseudo_count * logs
+
+
+# estimators that begin at the parameters of a case -------------------------------------------------------------------
+
+ESTIMATORS = {
+    "bernoulli": BernoulliMixture,
+    "categorical": CategoricalMixture,
+    "multinomial": MultinomialMixture,
+    "poisson": PoissonMixture,
+}
+
+
+def start(problem):
+    table = problem.table if problem.n_levels is None else problem.columns
+    name = "rates_init" if problem.family == "poisson" else "probabilities_init"
+    return {"weights_init": problem.weights, name: table}
+
+
+def mixture_of(problem, **options):
+    levels = {} if problem.n_levels is None else {"n_levels": problem.n_levels}
+    return ESTIMATORS[problem.family](len(problem.weights), **(start(problem) | levels | options))

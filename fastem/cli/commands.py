@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import click
 
 import fastem
-from fastem.atomic import atomic_write, writable_target
+from fastem.storage.atomic import atomic_write, writable_target
 
 FAILURE = 2
 INTERRUPTED = 130
@@ -104,7 +104,7 @@ def fit(data: Path, weights: str | None, output: Path | None, **parameters: Any)
     _check_output(output, data)
     from fastem.cli.progress import watched
     from fastem.cli.report import print_fit
-    from fastem.tables import read_table
+    from fastem.cli.tables import read_table
 
     table = read_table(data, weights)
     started = perf_counter()
@@ -141,7 +141,7 @@ def predict(model: Path, data: Path, output: Path, probabilities: bool, weights:
     """
     _check_output(output, model, data)
     write = _writer(output)
-    from fastem.tables import read_table
+    from fastem.cli.tables import read_table
 
     mixture = fastem.load(model)
     table = read_table(data, weights)

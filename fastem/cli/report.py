@@ -6,7 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as Grid
 
-from fastem.tables import Table
+from fastem.cli.tables import Table
 
 NARROW, WIDE = 24, 13  # characters that the first two columns and each column of means take
 WIDTH_OF_A_PIPE = 120

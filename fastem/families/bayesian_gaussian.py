@@ -17,8 +17,8 @@ from scipy.special import betaln, digamma, gammaln, multigammaln
 from fastem.families.covariances import CovarianceStructure, Moments, Scatter
 from fastem.families.gaussian import GaussianMixtureModel, check_that_rows_are_in_range
 from fastem.kernels import passes
+from fastem.kernels.accumulation import accumulated, in_single_precision, score_block
 from fastem.kernels.assignments import SOFT, Assignment
-from fastem.kernels.streams import accumulated, in_single_precision, score_block
 from fastem.sources import Source
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import xlog1py, xlogy
 
 from fastem.families.discrete import NEAREST, DiscreteMixtureModel, Statistics
-from fastem.kernels import linear
+from fastem.kernels.families import linear
 
 
 @dataclass(frozen=True)

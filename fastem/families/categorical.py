@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from fastem.families.discrete import NEAREST, TINY, DiscreteMixtureModel, Statistics
-from fastem.kernels import categorical
+from fastem.kernels.families import categorical
 
 
 @dataclass(frozen=True)

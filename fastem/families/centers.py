@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastem.kernels import kmeans as kernel
+from fastem.kernels.clusters import kmeans as kernel
 from fastem.kernels.passes import HEADER
 from fastem.sources import Block, Source
 

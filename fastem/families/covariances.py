@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg.lapack import dtrtri
 
-from fastem.kernels import diag, full, spherical, tied
+from fastem.kernels.families import diag, full, spherical, tied
 
 EPSILON = np.finfo(np.float64).eps
 

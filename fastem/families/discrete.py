@@ -7,9 +7,9 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
+from fastem.kernels.accumulation import accumulated, score_block
 from fastem.kernels.assignments import SOFT, Assignment
 from fastem.kernels.passes import HEADER
-from fastem.kernels.streams import accumulated, score_block
 from fastem.sources import Source
 
 EMPTY = 1e-13  # share of the rows below which a component has no row to itself: its sums are rounding

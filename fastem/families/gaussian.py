@@ -9,8 +9,8 @@ from scipy.linalg import solve_triangular
 
 from fastem.families.covariances import EPSILON, CovarianceStructure, Moments, Scatter
 from fastem.kernels import passes
+from fastem.kernels.accumulation import accumulated, in_single_precision, score_block
 from fastem.kernels.assignments import SOFT, Assignment
-from fastem.kernels.streams import accumulated, in_single_precision, score_block
 from fastem.sources import Source
 
 EMPTY = 1e-13  # share of the rows below which a component has no row to itself: its sums are rounding

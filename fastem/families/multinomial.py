@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from fastem.families.discrete import LEAST_SCALE, NEAREST, TINY, DiscreteMixtureModel, Statistics
-from fastem.kernels import linear
+from fastem.kernels.families import linear
 
 
 @dataclass(frozen=True)

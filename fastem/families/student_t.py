@@ -12,9 +12,9 @@ from fastem.families.covariances import STRUCTURES, Moments
 from fastem.families.gaussian import EMPTY, GaussianMixtureModel, check_that_rows_are_in_range
 from fastem.families.gaussian import Statistics as GaussianStatistics
 from fastem.kernels import passes
+from fastem.kernels.accumulation import accumulated, score_block
 from fastem.kernels.assignments import SOFT, Assignment
-from fastem.kernels.streams import accumulated, score_block
-from fastem.kernels.student import parameters_of, unpack
+from fastem.kernels.families.student import parameters_of, unpack
 from fastem.sources import Source
 
 LEAST, GREATEST = 1e-2, 1e6  # degrees of freedom

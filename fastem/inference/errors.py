@@ -10,8 +10,8 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
+from fastem.estimators.gaussian_mixture import GaussianMixture
 from fastem.families.gaussian import EMPTY, GaussianMixtureModel
-from fastem.gaussian_mixture import GaussianMixture
 from fastem.inference.gradient import opened
 from fastem.inference.information import Information, information_of
 from fastem.inference.layout import Layout

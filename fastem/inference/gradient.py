@@ -7,8 +7,8 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from fastem.derivatives import log_det_gradient, quadratic_form_gradient, trace_of_inverse_gradient
+from fastem.estimators.gaussian_mixture import GaussianMixture
 from fastem.families.gaussian import GaussianMixtureModel, Statistics
-from fastem.gaussian_mixture import GaussianMixture
 from fastem.sources import Source
 
 

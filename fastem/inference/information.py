@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from fastem.engine.online import batches
+from fastem.engine.stepwise import batches
 from fastem.families.gaussian import EMPTY, GaussianMixtureModel, check_that_rows_are_in_range
 from fastem.inference.layout import Layout
 from fastem.sources import Block, Source

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from fastem.gaussian_mixture import GaussianMixture
+from fastem.estimators.gaussian_mixture import GaussianMixture
 from fastem.inference.errors import InferenceWarning, StandardErrors
 from fastem.inference.gradient import opened
 from fastem.inference.layout import Layout

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from llvmlite import ir
 
-from fastem.kernels.simd import F64, I64, INTEGERS, PANEL_VECTORS, VECTOR, WIDTH, Vectors, vectorised
+from fastem.kernels.vectors.simd import F64, I64, INTEGERS, PANEL_VECTORS, VECTOR, WIDTH, Vectors, vectorised
 
 NO_MOMENTS, HARD, STOCHASTIC = 0, 2, 3
 

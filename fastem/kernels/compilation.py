@@ -28,7 +28,7 @@ def cache_folder() -> str:
     before an edit (or an upgrade) of a function that it calls.
     """
     digest = hashlib.sha256()
-    for path in sorted(HERE.glob("*.py")):
+    for path in sorted(HERE.rglob("*.py")):
         digest.update(path.read_bytes())
     if config.CACHE_DIR:
         base = Path(config.CACHE_DIR)

@@ -11,9 +11,9 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 
-from fastem.kernels import elementary
 from fastem.kernels.compilation import inlined, jitted
-from fastem.kernels.simd import F32, F64, PANEL_VECTORS, WIDTH, Vectors, vectorised
+from fastem.kernels.vectors import elementary
+from fastem.kernels.vectors.simd import F32, F64, PANEL_VECTORS, WIDTH, Vectors, vectorised
 
 NOWHERE, NOWHERE_SINGLE = -1e300, -1e30  # see `nowhere`
 LEAST_TOTAL = 1e-30  # of squared exponentials: it is one or more, or zero for a row out of the range of all components

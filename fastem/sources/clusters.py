@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from fastem.kernels.accumulation import serial_passes
 from fastem.kernels.sampling import LARGEST_KEY
-from fastem.kernels.streams import serial_passes
 from fastem.sources.arrays import readable_in_place
 from fastem.sources.fingerprint import Fingerprint
 from fastem.sources.reader import Piece
@@ -66,7 +66,7 @@ class DaskSource:
     seed : int
         Of the sample.
     domain : callable or None
-        See `fastem.validation`.
+        See `fastem.estimators.validation`.
     survey : bool
         Count and keep the partitions, so that there can be many passes.
     """

@@ -29,7 +29,7 @@ def as_source(data: Any, sample_weight: Any = None, seed: int = 0, domain: Any =
     sample_weight : array of shape (n_rows,) or None
     seed : int
     domain : callable or None
-        See `fastem.validation`.
+        See `fastem.estimators.validation`.
     """
     reader = reader_of(data)
     if reader is None:

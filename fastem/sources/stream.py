@@ -31,7 +31,7 @@ class StreamSource:
     seed : int
         Of the sample.
     domain : callable or None
-        See `fastem.validation`.
+        See `fastem.estimators.validation`.
     survey : bool
 
     Raises

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from scipy.stats import poisson
 
 from fastem import GaussianMixture
-from fastem.engine.em import run_em
+from fastem.engine.loop import run_em
 from fastem.sources import as_source
 
 DEATHS = np.array([162, 267, 271, 185, 111, 61, 27, 8, 3, 1])  # Hasselblad (1969): days with 0, 1, ..., 9 deaths

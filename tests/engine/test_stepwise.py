@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from fastem.engine.online import Schedule, batches
+from fastem.engine.stepwise import Schedule, batches
 from fastem.sources import Block
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import chisquare
 
-from fastem.engine.em import run_em
+from fastem.engine.loop import run_em
 from fastem.families.bernoulli import BernoulliMixtureModel
 from fastem.families.categorical import CategoricalMixtureModel
 from fastem.families.multinomial import MultinomialMixtureModel

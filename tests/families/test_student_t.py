@@ -15,8 +15,8 @@ from fastem.families.covariances import STRUCTURES as STRUCTURE_OF
 from fastem.families.covariances import Moments
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.families.student_t import GREATEST, LEAST, Statistics, StudentTMixtureModel, log_peak_ratio, solved
-from fastem.kernels import streams
-from fastem.kernels.streams import Accumulation
+from fastem.kernels import accumulation
+from fastem.kernels.accumulation import Accumulation
 from fastem.sources import as_source
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES)
@@ -148,9 +148,9 @@ def test_threads_change_no_bit(monkeypatch):
     parameters = model_of(problem).kernel_parameters
     results = []
     for work in (0, 2**62):
-        monkeypatch.setattr(streams, "PARALLEL_WORK", work)
+        monkeypatch.setattr(accumulation, "PARALLEL_WORK", work)
         density = np.empty(1500)
-        streams.score_block(parameters, problem.rows, log_density=density)
+        accumulation.score_block(parameters, problem.rows, log_density=density)
         results.append((Accumulation(parameters).consume([(problem.rows, problem.sample_weight)]), density))
     for threaded, serial in zip(*results, strict=True):
         assert_array_equal(threaded, serial)

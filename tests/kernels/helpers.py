@@ -3,7 +3,8 @@
 import numpy as np
 
 from fastem.families.covariances import STRUCTURES
-from fastem.kernels import diag, full, passes, spherical, streams, tied
+from fastem.kernels import accumulation, passes
+from fastem.kernels.families import diag, full, spherical, tied
 
 KERNELS = {"full": full, "tied": tied, "diag": diag, "spherical": spherical}
 PARAMETERS = {
@@ -23,7 +24,7 @@ def kernel_parameters(case, origin=None):
 
 def accumulated(case, blocks, **options):
     """What one pass adds up: log-likelihood, its compensation, weight, unused; then packed moments."""
-    return streams.accumulated(kernel_parameters(case), blocks, **options)
+    return accumulation.accumulated(kernel_parameters(case), blocks, **options)
 
 
 def moments(case, sums):
@@ -39,5 +40,5 @@ def scored(case, rows):
         "labels": np.full(len(rows), -1),
         "responsibilities": np.full((len(rows), n_components), np.nan),
     }
-    streams.score_block(kernel_parameters(case), rows, **out)
+    accumulation.score_block(kernel_parameters(case), rows, **out)
     return out["log_density"], out["labels"], out["responsibilities"]

@@ -8,7 +8,7 @@ from helpers import kernel_parameters, moments
 from numpy.testing import assert_allclose, assert_array_equal
 from test_passes import expected_moments
 
-from fastem.kernels import streams
+from fastem.kernels import accumulation
 from fastem.kernels.assignments import BEST, STOCHASTIC, Assignment
 
 FEW_SHAPES = [s for s in SHAPES if s in ((1, 1, 1), (7, 2, 1), (33, 3, 5), (257, 7, 9), (129, 9, 13), (40, 2, 70))]
@@ -25,7 +25,7 @@ SEED, ITERATION = 12, 3
 
 def sums_of(case, assignment, blocks=None, parameters=None):
     blocks = [(case.rows, case.sample_weight)] if blocks is None else blocks
-    return streams.accumulated(parameters or kernel_parameters(case), blocks, assignment=assignment)
+    return accumulation.accumulated(parameters or kernel_parameters(case), blocks, assignment=assignment)
 
 
 def assert_moments(case, sums, assigned):
@@ -64,7 +64,7 @@ def test_moments_of_components_that_are_drawn(case):
 @pytest.mark.parametrize("assignment", [BEST, Assignment.by_lot(SEED, ITERATION)], ids=["best", "lot"])
 def test_counts_in_single_precision(structure, assignment):
     problem = case(structure, 257, 3, 4)
-    parameters = streams.in_single_precision(kernel_parameters(problem))
+    parameters = accumulation.in_single_precision(kernel_parameters(problem))
     found = moments(problem, sums_of(problem, assignment, parameters=parameters))[0]
     if assignment.kind == STOCHASTIC:
         expected = reference.drawn(problem.log_joint, reference.uniform(problem.rows, SEED, ITERATION, bits=23))
@@ -78,7 +78,7 @@ def test_counts_in_single_precision(structure, assignment):
 def test_blocks_and_threads_change_no_bit(assignment, threads, monkeypatch):
     problem = case("diag", 1000, 3, 4)
     expected = sums_of(problem, assignment)
-    monkeypatch.setattr(streams, "PARALLEL_WORK", 0 if threads else 2**62)
+    monkeypatch.setattr(accumulation, "PARALLEL_WORK", 0 if threads else 2**62)
     for size in (1, 100, 256, 700):
         cut = [(problem.rows[i : i + size], problem.sample_weight[i : i + size]) for i in range(0, 1000, size)]
         assert_array_equal(sums_of(problem, assignment, cut), expected)

@@ -23,8 +23,9 @@ from fastem.families.bernoulli import BernoulliMixtureModel
 from fastem.families.categorical import CategoricalMixtureModel
 from fastem.families.multinomial import MultinomialMixtureModel
 from fastem.families.poisson import PoissonMixtureModel
-from fastem.kernels import elementary, passes, streams
-from fastem.kernels.simd import WIDTH, vectorised
+from fastem.kernels import accumulation, passes
+from fastem.kernels.vectors import elementary
+from fastem.kernels.vectors.simd import WIDTH, vectorised
 from fastem.sources import as_source
 
 MODELS = {
@@ -170,7 +171,7 @@ PROBLEMS = {family: case(family, 3_001, 3, 5) for family in FAMILIES}
 
 
 def sums_of(family, blocks):
-    return streams.accumulated(model_of(PROBLEMS[family]).kernel_parameters, blocks)
+    return accumulation.accumulated(model_of(PROBLEMS[family]).kernel_parameters, blocks)
 
 
 def digest(family, rows=None):
@@ -202,7 +203,7 @@ def test_any_number_of_threads(family, monkeypatch):
     if numba.config.NUMBA_NUM_THREADS == 1:
         pytest.skip("one processor")
     expected, entered = digest(family), []
-    monkeypatch.setattr(streams, "PARALLEL_WORK", 0)
+    monkeypatch.setattr(accumulation, "PARALLEL_WORK", 0)
     for name in ("fused_pass", "scoring_pass"):
         kernel = getattr(passes, name)
         monkeypatch.setattr(passes, name, lambda *a, k=kernel, n=name: (entered.append(n), k(*a)))

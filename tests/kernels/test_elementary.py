@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from fastem.kernels import elementary
-from fastem.kernels.simd import WIDTH, vectorised
+from fastem.kernels.vectors import elementary
+from fastem.kernels.vectors.simd import WIDTH, vectorised
 
 
 @vectorised

@@ -7,7 +7,8 @@ from cases import SHAPES, case
 from helpers import accumulated, kernel_parameters
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fastem.kernels import blocks, streams
+from fastem.kernels import accumulation
+from fastem.kernels.vectors import blocks
 
 every_structure = pytest.mark.parametrize("structure", ["tied", "spherical"])
 
@@ -19,7 +20,7 @@ def test_both_forms_agree(structure, shape):
     parameters, rows = kernel_parameters(problem), [(problem.rows, problem.sample_weight)]
     assert parameters.slopes.size
     direct = parameters._replace(slopes=np.empty(0), norms=np.empty(0))
-    expanded, plain = (streams.accumulated(p, rows) for p in (parameters, direct))
+    expanded, plain = (accumulation.accumulated(p, rows) for p in (parameters, direct))
     assert_allclose(expanded, plain, rtol=1e-11, atol=1e-10)
 
 
@@ -31,7 +32,7 @@ def test_rows_out_of_range_are_out_of_range_in_both(structure, size):
     rows, densities = size * np.array([[1.0, 1.0, 1.0], [-1.0, 1.0, 0.0]]), []
     for form in (parameters, direct):
         densities.append(np.empty(2))
-        streams.score_block(form, rows, log_density=densities[-1])
+        accumulation.score_block(form, rows, log_density=densities[-1])
     assert_allclose(*densities, rtol=1e-14)
     assert (densities[0] < -1e199).all()
 
@@ -50,9 +51,9 @@ def test_groups_far_apart_are_not_expanded(structure):
 @every_structure
 def test_single_precision_is_never_expanded(structure):
     problem = case(structure, 100, 5, 7)
-    parameters, rows = streams.in_single_precision(kernel_parameters(problem)), [(problem.rows, None)]
+    parameters, rows = accumulation.in_single_precision(kernel_parameters(problem)), [(problem.rows, None)]
     unreadable = parameters._replace(slopes=np.full_like(parameters.slopes, np.nan))
-    assert_array_equal(streams.accumulated(unreadable, rows), streams.accumulated(parameters, rows))
+    assert_array_equal(accumulation.accumulated(unreadable, rows), accumulation.accumulated(parameters, rows))
 
 
 def test_the_limit():

@@ -14,8 +14,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastem.families.centers import Centers
-from fastem.kernels import kmeans, streams
-from fastem.kernels.simd import BLOCK_VECTORS  # noqa: F401  the subprocess prints it
+from fastem.kernels import accumulation
+from fastem.kernels.clusters import kmeans
+from fastem.kernels.vectors.simd import BLOCK_VECTORS  # noqa: F401  the subprocess prints it
 from fastem.sources import as_source
 
 SHAPES = [(1, 1, 1), (1, 3, 2), (33, 1, 5), (77, 8, 4), (1000, 9, 7), (515, 17, 33), (300, 70, 6), (20_001, 3, 5)]
@@ -132,7 +133,7 @@ def test_any_number_of_threads(monkeypatch):
     if numba.config.NUMBA_NUM_THREADS == 1:
         pytest.skip("one processor")
     expected, entered = digest(), []
-    monkeypatch.setattr(streams, "PARALLEL_WORK", 0)
+    monkeypatch.setattr(accumulation, "PARALLEL_WORK", 0)
     for name in ("nearest_pass", "table_pass"):
         kernel = getattr(kmeans, name)
         monkeypatch.setattr(kmeans, name, lambda *a, k=kernel, n=name: (entered.append(n), k(*a)))

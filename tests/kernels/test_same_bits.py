@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from fastem.kernels import passes, streams
-from fastem.kernels.simd import BLOCK_VECTORS  # noqa: F401  the subprocess prints it
+from fastem.kernels import accumulation, passes
+from fastem.kernels.vectors.simd import BLOCK_VECTORS  # noqa: F401  the subprocess prints it
 from fastem.sources import Block, as_source
 
 N_ROWS = 20_001  # more tiles than lanes, and a last row of its own
@@ -161,7 +161,7 @@ def test_a_source_converts_a_block_at_a_time():
 @pytest.fixture
 def many_threads(monkeypatch):
     """Small problems are worth a second thread, too; all threads are used again afterwards."""
-    monkeypatch.setattr(streams, "PARALLEL_WORK", 0)
+    monkeypatch.setattr(accumulation, "PARALLEL_WORK", 0)
     yield numba.config.NUMBA_NUM_THREADS
     numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
 

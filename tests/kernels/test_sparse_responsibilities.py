@@ -8,8 +8,9 @@ from helpers import accumulated, kernel_parameters, moments
 from numpy.testing import assert_allclose, assert_array_equal
 from test_passes import expected_moments
 
-from fastem.kernels import deviations, passes, streams
+from fastem.kernels import accumulation, passes
 from fastem.kernels.assignments import BEST
+from fastem.kernels.vectors import deviations
 
 N_FEATURES = [deviations.MANY_FEATURES, 9, 16, 31]
 
@@ -43,8 +44,8 @@ def test_what_is_left_out_is_rounding(distance):
     """Between components that share all rows and such that share none: some are gathered, some copied."""
     problem = apart(2000, 16, 12, distance)
     parameters, blocks = kernel_parameters(problem), [(problem.rows, problem.sample_weight)]
-    everything = streams.accumulated(parameters._replace(negligible=-1.0), blocks)
-    found = streams.accumulated(parameters, blocks)
+    everything = accumulation.accumulated(parameters._replace(negligible=-1.0), blocks)
+    found = accumulation.accumulated(parameters, blocks)
     assert_array_equal(found[: passes.HEADER], everything[: passes.HEADER])
     assert_allclose(found, everything, rtol=1e-12, atol=1e-13 * np.abs(everything).max())
 
@@ -68,8 +69,8 @@ def test_hard_assignments():
 
 def test_single_precision():
     problem = apart(1000, 16, 10, 3.0)
-    parameters = streams.in_single_precision(kernel_parameters(problem))
-    sums = streams.accumulated(parameters, [(problem.rows, problem.sample_weight)])
+    parameters = accumulation.in_single_precision(kernel_parameters(problem))
+    sums = accumulation.accumulated(parameters, [(problem.rows, problem.sample_weight)])
     counts, _, second = moments(problem, sums)
     assert_allclose(counts, reference.counts(problem.shares), rtol=1e-5, atol=1e-9)
     expected = reference.second_moments(problem.rows, problem.shares, problem.means)

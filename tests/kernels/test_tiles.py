@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fastem.kernels import outer, whitening
-from fastem.kernels.simd import PANEL, WIDTH
 from fastem.kernels.tiles import Rows, load_tile, new_tile
+from fastem.kernels.vectors import outer, whitening
+from fastem.kernels.vectors.simd import PANEL, WIDTH
 
 CAPACITY = 128
 FEATURES = [1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 33, 64]

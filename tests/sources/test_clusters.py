@@ -18,8 +18,8 @@ from distributed import Client, LocalCluster
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastem import BernoulliMixture, GaussianMixture, KMeans
-from fastem.kernels import streams
-from fastem.kernels.streams import accumulated
+from fastem.kernels import accumulation
+from fastem.kernels.accumulation import accumulated
 from fastem.sources.clusters import Collection, DaskSource, _serially
 
 pytestmark = pytest.mark.filterwarnings("ignore:The fit did not converge")
@@ -187,18 +187,18 @@ def test_the_sample_and_the_fingerprint_are_those_of_the_array():
 @pytest.mark.parametrize("scheduler", ["synchronous", "threads"])
 def test_the_scheduler_changes_no_bit(scheduler, monkeypatch):
     expected = fitted(ARRAY)
-    monkeypatch.setattr(streams, "PARALLEL_WORK", 0)  # where every pass would take all threads
+    monkeypatch.setattr(accumulation, "PARALLEL_WORK", 0)  # where every pass would take all threads
     with dask.config.set(scheduler=scheduler, num_workers=4):
         assert_same_bits(fitted(ARRAY), expected)
 
 
 def test_tasks_take_one_thread(monkeypatch):
-    monkeypatch.setattr(streams, "PARALLEL_WORK", 0)
+    monkeypatch.setattr(accumulation, "PARALLEL_WORK", 0)
     threads = []
-    _serially(lambda blocks: threads.append(streams.Threads(10**9).parallel), None)
+    _serially(lambda blocks: threads.append(accumulation.Threads(10**9).parallel), None)
     assert threads == [False]
-    with streams.Threads(10**9) as parallel:
-        assert parallel == (streams.numba.get_num_threads() > 1)
+    with accumulation.Threads(10**9) as parallel:
+        assert parallel == (accumulation.numba.get_num_threads() > 1)
 
 
 def test_columns_of_any_names_and_types():
@@ -278,7 +278,7 @@ def test_threads_of_one_worker(monkeypatch):
     with dask.config.set(scheduler="synchronous"):
         expected = fitted(ARRAY)
     with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=":0"):
-        monkeypatch.setattr(streams, "PARALLEL_WORK", 0)
+        monkeypatch.setattr(accumulation, "PARALLEL_WORK", 0)
         assert_same_bits(fitted(ARRAY), expected)
 
 

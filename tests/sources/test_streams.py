@@ -111,7 +111,7 @@ def large_maps(monkeypatch):
     def reader_of(data):
         return MappedReader(data.array, "map") if isinstance(data, StreamSourceOf) else plain(data)
 
-    monkeypatch.setattr("fastem.validation.reader_of", reader_of)
+    monkeypatch.setattr("fastem.estimators.validation.reader_of", reader_of)
 
 
 def fitted(data, sample_weight=None):

@@ -1,0 +1,327 @@
+"""The scikit-learn face of the variational Gaussian mixture."""
+
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from fastem.engine.stopping import RULES
+from fastem.estimators.base_mixture import BaseMixture
+from fastem.estimators.fitting import LongFitMixin
+from fastem.families.bayesian_gaussian import BayesianGaussianMixtureModel, Prior
+from fastem.families.covariances import STRUCTURES, CovarianceStructure
+from fastem.families.gaussian import GaussianMixtureModel
+from fastem.search.gaussian import METHODS, Starts, checked_array
+from fastem.search.partitions import checked_partition, moments_of_partition
+from fastem.sources import Source
+
+SHARED = ("n_components", "tol", "max_iter", "n_init", "random_state", "warm_start", "verbose", "verbose_interval")
+
+
+class BayesianGaussianMixture(BaseMixture):
+    """Gaussian mixture with priors, fitted by variational inference; a drop-in for scikit-learn's.
+
+    The posterior is approximated by q(Z) q(pi) prod_k q(mu_k, Lambda_k) (Bishop 2006, section 10.2; for the Dirichlet
+    process Blei and Jordan 2006): the E-step is the fused pass of `GaussianMixture` with expected log-weights and
+    log-densities, the M-step adds the priors. Components that the data do not need keep next to no weight.
+
+    The bound is the evidence lower bound with all its constants, ln p(X) - KL(q || posterior), in nats: it never falls.
+    scikit-learn's leaves constants out and is taken after the M-step; at convergence the two differ by
+    -N D/2 ln 2 pi + K (ln B(W_0, nu_0) + D/2 ln beta_0) + c, where ln B is the log of the Wishart norm without its
+    factors of pi and c the log of the norm of the prior of the weights: ln C(alpha_0), or K ln gamma for a process.
+
+    Parameters
+    ----------
+    n_components : int, default=1
+        Number of components K, of which some may stay empty.
+    covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+        Of q: a precision of any shape for each component, one for all, diagonal, a multiple of I.
+    tol : float, default=1e-3
+        Stop when the lower bound changes by less, in nats over all rows.
+    reg_covar : float, default=1e-6
+        Added to all variances within components in every M-step.
+    max_iter : int, default=100
+        Greatest number of iterations, each one pass over the rows.
+    n_init : int, default=1
+        Number of starts; the best lower bound wins.
+    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, array-like or callable, default='kmeans'
+        See `GaussianMixture`: responsibilities or labels, or how to find them.
+    weight_concentration_prior_type : {'dirichlet_process', 'dirichlet_distribution'}, default='dirichlet_process'
+    weight_concentration_prior : float, default=None
+        gamma of the process or alpha_0 of the distribution; the less, the fewer components. None stands for 1 / K.
+    mean_precision_prior : float, default=None
+        beta_0; None stands for 1.
+    mean_prior : array-like of shape (n_features,), default=None
+        m_0; None stands for the mean of the rows.
+    degrees_of_freedom_prior : float, default=None
+        nu_0 > n_features - 1; None stands for n_features.
+    covariance_prior : float or array-like, default=None
+        W_0^-1: (D, D) for full and tied, (D,) for diag, a number for spherical. None stands for the covariance of the
+        rows, its diagonal, or the mean of that.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the starts and of `sample`.
+    warm_start : bool, default=False
+        Continue from the last fit.
+    verbose : int, default=0
+        1 prints starts and iterations, 2 also times and changes.
+    verbose_interval : int, default=10
+        Iterations between two prints.
+    stopping : {'gain', 'gap'}, default='gain'
+        What `tol` bounds: the change in one iteration, or the estimated distance to the optimum.
+    arithmetic : {'float64', 'float32'}, default='float64'
+        Precision of log-densities and responsibilities.
+    checkpoint : path, default=None
+        See `GaussianMixture`.
+    checkpoint_every : int, default=1
+        Passes between two writes.
+
+    Attributes
+    ----------
+    weights_ : ndarray of shape (n_components,)
+        Posterior means.
+    means_ : ndarray of shape (n_components, n_features)
+    covariances_, precisions_, precisions_cholesky_ : ndarray
+        Of the mean precisions; shaped as in `GaussianMixture`.
+    weight_concentration_ : tuple of two ndarrays or ndarray, of shape (n_components,)
+        Parameters of the Beta distributions of the sticks, or of the Dirichlet distribution.
+    weight_concentration_prior_ : float
+    mean_precision_ : ndarray of shape (n_components,)
+    mean_precision_prior_ : float
+    mean_prior_ : ndarray of shape (n_features,)
+    degrees_of_freedom_ : ndarray of shape (n_components,), or float if tied
+    degrees_of_freedom_prior_ : float
+    covariance_prior_ : float or ndarray
+    converged_ : bool
+    n_iter_ : int
+    lower_bound_ : float
+        The evidence lower bound before the last M-step, in nats over all rows.
+    lower_bounds_ : list of float
+        The same for all iterations.
+    log_likelihood_ : float
+        What `score` gives of the rows.
+    n_samples_seen_ : float
+        Weight of all rows.
+    n_passes_ : int
+        How often all rows were read, for every purpose.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        If `X` has string column names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastem import BayesianGaussianMixture
+    >>> X = np.array([[1.0, 2], [1, 4], [1, 0], [4, 2], [12, 4], [10, 7]])
+    >>> mixture = BayesianGaussianMixture(n_components=2, random_state=42).fit(X)
+    >>> mixture.predict([[0, 0], [9, 3]]).tolist() in ([0, 1], [1, 0])
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **{name: BaseMixture._parameter_constraints[name] for name in SHARED},
+        "covariance_type": [StrOptions(set(STRUCTURES))],
+        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
+        "init_params": [StrOptions(set(METHODS)), "array-like", callable],
+        "weight_concentration_prior_type": [StrOptions({"dirichlet_process", "dirichlet_distribution"})],
+        "weight_concentration_prior": [None, Interval(Real, 0.0, None, closed="neither")],
+        "mean_precision_prior": [None, Interval(Real, 0.0, None, closed="neither")],
+        "mean_prior": [None, "array-like"],
+        "degrees_of_freedom_prior": [None, Interval(Real, 0.0, None, closed="neither")],
+        "covariance_prior": [None, "array-like", Interval(Real, 0.0, None, closed="neither")],
+        "stopping": [StrOptions(set(RULES) - {"patience"})],
+        "arithmetic": [StrOptions({"float64", "float32"})],
+        **LongFitMixin._long_fit_constraints,
+    }
+
+    # Variational inference has one E-step here, and its steps are neither extrapolated nor taken on batches.
+    learning_method, acceleration = "batch", None
+
+    def __init__(
+        self,
+        *,
+        n_components=1,
+        covariance_type="full",
+        tol=1e-3,
+        reg_covar=1e-6,
+        max_iter=100,
+        n_init=1,
+        init_params="kmeans",
+        weight_concentration_prior_type="dirichlet_process",
+        weight_concentration_prior=None,
+        mean_precision_prior=None,
+        mean_prior=None,
+        degrees_of_freedom_prior=None,
+        covariance_prior=None,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+        verbose_interval=10,
+        stopping="gain",
+        arithmetic="float64",
+        checkpoint=None,
+        checkpoint_every=1,
+    ):
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weight_concentration_prior_type = weight_concentration_prior_type
+        self.weight_concentration_prior = weight_concentration_prior
+        self.mean_precision_prior = mean_precision_prior
+        self.mean_prior = mean_prior
+        self.degrees_of_freedom_prior = degrees_of_freedom_prior
+        self.covariance_prior = covariance_prior
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.stopping = stopping
+        self.arithmetic = arithmetic
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
+
+    # what the family adds ---------------------------------------------------------------------------------------------
+
+    @property
+    def _structure(self) -> CovarianceStructure:
+        return STRUCTURES[self.covariance_type]
+
+    def _starts(self, source: Source, random_state: np.random.RandomState) -> "_Starts":
+        options = self.n_components, self.init_params, False, random_state, self.reg_covar
+        gaussian = Starts(self._structure, source, *options, arithmetic=self.arithmetic)
+        return _Starts(gaussian, self._prior(source), source)
+
+    def _start_is_given(self) -> bool:
+        return True  # there is no acceleration to choose
+
+    def _start_is_complete(self) -> bool:
+        return False
+
+    def _rows_to_begin(self, n_features: int) -> int:
+        return self.n_components
+
+    @property
+    def partial_fit(self):
+        """Not for this family."""
+        raise AttributeError("BayesianGaussianMixture has no partial_fit: the prior is about all rows.")
+
+    @property
+    def bic(self):
+        """Not for this family."""
+        raise AttributeError("a BayesianGaussianMixture has no bic: compare lower_bound_.")
+
+    @property
+    def aic(self):
+        """Not for this family."""
+        raise AttributeError("a BayesianGaussianMixture has no aic: compare lower_bound_.")
+
+    def _prior(self, source: Source) -> Prior:
+        d, structure = source.n_features, self._structure
+        nu = d if self.degrees_of_freedom_prior is None else self.degrees_of_freedom_prior
+        if nu <= d - 1:
+            raise ValueError(
+                f"The parameter 'degrees_of_freedom_prior' should be greater than {d - 1}, but got {nu:.3f}."
+            )
+        mean, covariance = self.mean_prior, self.covariance_prior
+        if mean is None or covariance is None:
+            data_mean, data_covariance = _moments_of_rows(source)
+            mean = data_mean if mean is None else mean
+            if covariance is None:
+                variances = np.diagonal(data_covariance)
+                covariance = {"diag": variances, "spherical": variances.mean()}.get(structure.name, data_covariance)
+        shape = {"diag": (d,), "spherical": ()}.get(structure.name, (d, d))
+        covariance = checked_array(covariance, shape, "covariance_prior") if shape else np.float64(covariance)
+        if self.covariance_prior is not None:
+            _check_positive(np.asarray(covariance))
+        return Prior(
+            self.weight_concentration_prior_type == "dirichlet_process",
+            1.0 / self.n_components if self.weight_concentration_prior is None else self.weight_concentration_prior,
+            1.0 if self.mean_precision_prior is None else self.mean_precision_prior,
+            checked_array(mean, (d,), "mean_prior"),
+            nu,
+            np.asarray(covariance),
+        )
+
+    def _model(self) -> BayesianGaussianMixtureModel:
+        structure, means = self._structure, np.ascontiguousarray(self.means_, dtype=np.float64)
+        covariance_prior = np.asarray(self.covariance_prior_)
+        prior = Prior(
+            self.weight_concentration_prior_type == "dirichlet_process",
+            self.weight_concentration_prior_,
+            self.mean_precision_prior_,
+            self.mean_prior_,
+            self.degrees_of_freedom_prior_,
+            covariance_prior,
+        )
+        return BayesianGaussianMixtureModel(
+            structure,
+            prior,
+            np.asarray(self.weight_concentration_),
+            self.mean_precision_,
+            means,
+            np.broadcast_to(self.degrees_of_freedom_, len(means)),
+            self.covariances_,
+            np.ascontiguousarray(structure.cholesky(self.precisions_cholesky_)),
+            self.reg_covar,
+            self.arithmetic,
+        )
+
+    def _keep_model(self, model: BayesianGaussianMixtureModel) -> None:
+        structure, prior = model.structure, model.prior
+        self.weights_, self.means_, self.covariances_ = model.weights, model.means, model.covariances
+        self.precisions_cholesky_ = structure.cholesky(model.whiteners)
+        self.precisions_ = structure.precisions(model.whiteners)
+        self.weight_concentration_ = tuple(model.concentration) if prior.process else model.concentration
+        self.mean_precision_ = model.mean_precision
+        self.degrees_of_freedom_ = model.degrees_of_freedom[0] if structure.shared else model.degrees_of_freedom
+        self.weight_concentration_prior_ = prior.concentration
+        self.mean_precision_prior_, self.mean_prior_ = prior.mean_precision, prior.mean
+        self.degrees_of_freedom_prior_ = prior.degrees_of_freedom
+        self.covariance_prior_ = prior.covariance if prior.covariance.ndim else float(prior.covariance)
+
+
+@dataclass
+class _Starts:
+    """First factors: the M-step of the responsibilities that a Gaussian mixture begins with."""
+
+    gaussian: Starts
+    prior: Prior
+    source: Source
+
+    def next(self) -> BayesianGaussianMixtureModel:
+        start, parts = self.gaussian, self.gaussian.init_params
+        if isinstance(parts, str) or callable(parts):
+            found = start.next()
+            moments, means = found.e_step(self.source).moments, found.means
+        else:
+            partition = checked_partition(parts, self.source.n_rows, start.n_components)
+            moments, means = moments_of_partition(start.structure, self.source.blocks, partition, start.n_components)
+        options: Any = start.reg_covar, start.arithmetic
+        return BayesianGaussianMixtureModel.of_moments(start.structure, self.prior, moments, means, *options)
+
+
+def _moments_of_rows(source: Source) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (D,) and unbiased covariance (D, D) of all rows, in one pass."""
+    full, d = STRUCTURES["full"], source.n_features
+    rows, weights = source.sample(1_000)
+    centre = np.average(rows, axis=0, weights=weights)
+    deviations = rows.std(axis=0)
+    whitener = np.diag(1.0 / np.where(deviations > 0, deviations, 1.0))[None]
+    moments = GaussianMixtureModel(full, np.ones(1), centre[None], whitener, whitener).e_step(source).moments
+    total, shift = moments.counts[0], moments.first[0] / moments.counts[0]
+    covariance = moments.second[0] / total - np.outer(shift, shift)
+    return centre + shift, covariance.reshape(d, d) * total / max(total - 1.0, np.finfo(float).tiny)
+
+
+def _check_positive(covariance: np.ndarray) -> None:
+    positive = bool((covariance > 0).all())
+    if covariance.ndim == 2:
+        symmetric = np.allclose(covariance, covariance.T)
+        positive = symmetric and bool((np.linalg.eigvalsh(covariance) > 0).all())
+    if not positive:
+        raise ValueError("The parameter 'covariance_prior' should be symmetric, positive-definite.")

@@ -1,0 +1,233 @@
+"""The scikit-learn face of latent class analysis."""
+
+from dataclasses import replace
+from functools import partial
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils._param_validation import Interval
+
+from fastem.estimators.base_discrete_mixture import DiscreteMixture
+from fastem.estimators.validation import validated_source
+from fastem.families import domains
+from fastem.families.categorical import CategoricalMixtureModel
+from fastem.search.gaussian import checked_array
+
+
+class CategoricalMixture(DiscreteMixture):
+    """Mixture of independent categorical columns fitted by Expectation-Maximization: latent class analysis.
+
+    p(x) = sum_k w_k prod_j p_kj(x_j) for rows of levels 0, 1, ..., of which every column has its own number. Each
+    iteration is one fused pass over the rows; then N_k = sum_n r_nk, p_kj(v) = sum_n r_nk [x_nj = v] / N_k and
+    w_k = N_k / N (Goodman 1974).
+
+    Parameters
+    ----------
+    n_components : int, default=1
+        Number of components K.
+    n_levels : int or array-like of shape (n_features,), default=None
+        Number of levels of the columns, all alike or one by one. None: one more than the greatest in the data, for
+        `partial_fit` in the rows of the first call.
+    tol : float, default=1e-3
+        Stop when the lower bound, in nats per unit weight, changes by less.
+    max_iter : int, default=100
+        Greatest number of iterations, each one pass over the rows. 0 keeps the start.
+    n_init : int, default=1
+        Number of starts; the best lower bound wins.
+    init_params : {'kmeans', 'k-means++', 'random', 'random_from_data'}, array-like or callable, default='kmeans'
+        How to start, as in `GaussianMixture`. 'kmeans' groups indicators of the levels. With `subsampling` it
+        takes turns with random rows, and the best of several short runs on a bounded sample wins.
+    weights_init : array-like of shape (n_components,), default=None
+        Weights to start with instead.
+    probabilities_init : list of array-like of shape (n_components, levels of the column), default=None
+        Probabilities to start with instead, one array per column; rows sum to one.
+    fit_weights : bool, default=True
+        Whether to learn the weights. If False they stay what `weights_init` says, or equal.
+    pseudo_count : float, default=1e-10
+        Rows that every component has seen beforehand at every level: Dirichlet(1 + a) priors. No probability becomes
+        zero, so that no row is impossible. The default hardly changes any other digit; 1 is Laplace's rule; 0 is
+        maximum likelihood.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the starts and of `sample`.
+    warm_start : bool, default=False
+        Continue from the last fit.
+    verbose : int, default=0
+        1 prints starts and iterations, 2 also times and changes.
+    verbose_interval : int, default=10
+        Iterations between two prints.
+    subsampling : bool or 'auto', default='auto'
+    acceleration : {'auto', 'squarem'} or None, default='auto'
+    stopping : {'gain', 'gap'}, default='gain'
+    e_step : {'soft', 'hard', 'stochastic'}, default='soft'
+    learning_method : {'batch', 'online'}, default='batch'
+    batch_size : int, default=1024
+    learning_decay : float, default=0.7
+    learning_offset : float, default=10.0
+    checkpoint : path, default=None
+    checkpoint_every : int, default=1
+        See `GaussianMixture` for these.
+
+    Attributes
+    ----------
+    weights_ : ndarray of shape (n_components,)
+        A component that lost all its rows has weight zero.
+    probabilities_ : list of ndarray of shape (n_components, levels of the column)
+        One array per column; rows sum to one.
+    n_levels_ : ndarray of shape (n_features_in_,)
+        Number of levels of each column; rows with other levels are refused.
+    converged_ : bool
+    n_iter_ : int
+        Iterations of the best start over all rows, one pass each.
+    lower_bound_ : float
+        Mean log-likelihood per unit weight before the last M-step, plus the log-prior (up to a constant) over the sum
+        of the weights. It never falls.
+    lower_bounds_ : list of float
+        The same for all iterations.
+    log_likelihood_ : float
+        Mean log-likelihood per unit weight at the parameters returned, without the prior.
+    n_samples_seen_ : float
+        Weight of all rows that the parameters have learned from; online, that of all epochs.
+    n_passes_ : int
+        How often all rows were read, for every purpose.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        If `X` has string column names.
+
+    Examples
+    --------
+    Two classes of answers to a yes-or-no question and one with three answers.
+
+    >>> import numpy as np
+    >>> from fastem import CategoricalMixture
+    >>> X = np.array([[0, 0], [0, 0], [0, 1], [1, 2], [1, 2], [1, 2]])
+    >>> mixture = CategoricalMixture(2, random_state=0).fit(X)
+    >>> [p.shape for p in mixture.probabilities_]
+    [(2, 2), (2, 3)]
+    >>> bool(mixture.predict(X)[0] == mixture.predict(X)[5])
+    False
+    """
+
+    _parameter_constraints: dict = {
+        **DiscreteMixture._parameter_constraints,
+        "probabilities_init": [list, tuple, None],
+        "n_levels": [Interval(Integral, 1, None, closed="left"), "array-like", None],
+    }
+    _check_rows = staticmethod(domains.any_levels)
+
+    def __init__(
+        self,
+        n_components=1,
+        *,
+        n_levels=None,
+        tol=1e-3,
+        max_iter=100,
+        n_init=1,
+        init_params="kmeans",
+        weights_init=None,
+        probabilities_init=None,
+        fit_weights=True,
+        pseudo_count=1e-10,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+        verbose_interval=10,
+        subsampling="auto",
+        acceleration="auto",
+        stopping="gain",
+        e_step="soft",
+        learning_method="batch",
+        batch_size=1024,
+        learning_decay=0.7,
+        learning_offset=10.0,
+        checkpoint=None,
+        checkpoint_every=1,
+    ):
+        super().__init__(
+            n_components,
+            tol,
+            max_iter,
+            n_init,
+            init_params,
+            weights_init,
+            fit_weights,
+            pseudo_count,
+            random_state,
+            warm_start,
+            verbose,
+            verbose_interval,
+            subsampling,
+            acceleration,
+            stopping,
+            e_step,
+            learning_method,
+            batch_size,
+            learning_decay,
+            learning_offset,
+            checkpoint,
+            checkpoint_every,
+        )
+        self.n_levels = n_levels
+        self.probabilities_init = probabilities_init
+
+    n_levels_: np.ndarray
+
+    # levels -----------------------------------------------------------------------------------------------------------
+
+    def _source(self, X, sample_weight=None, *, reset=False, **options):
+        known = None if reset and not (self.warm_start and hasattr(self, "n_levels_")) else self.n_levels_
+        domain = self._domain() if known is None else partial(domains.known_levels, type(self).__name__, known)
+        source = validated_source(self, X, sample_weight, domain=domain, reset=reset, **options)
+        if known is None:
+            self.n_levels_ = self._levels_of(source)
+        return source
+
+    def _levels_of(self, source):
+        """What `n_levels` says, or as many as the rows have; never fewer than the rows have."""
+        found = np.zeros(source.n_features, dtype=np.int64)
+        for block in source.blocks():
+            if len(block.rows):
+                found = np.maximum(found, block.rows.max(axis=0).astype(np.int64) + 1)
+        if self.n_levels is None:
+            return found
+        wanted = np.asarray(self.n_levels)
+        if wanted.dtype.kind not in "iu" or wanted.shape not in ((), found.shape) or (wanted < 1).any():
+            raise ValueError(f"n_levels should be a positive integer or one per column, {len(found)} in all.")
+        wanted = np.broadcast_to(wanted, found.shape).astype(np.int64)
+        if (found > wanted).any():
+            column = int(np.argmax(found > wanted))
+            raise ValueError(
+                f"Column {column} has the level {found[column] - 1}, but n_levels={wanted[column]} says that the "
+                "greatest is one less than that number."
+            )
+        return wanted
+
+    # what the family adds ---------------------------------------------------------------------------------------------
+
+    def _model_with(self, weights, means):
+        n_levels = np.array([np.shape(column)[-1] for column in means])
+        blank = CategoricalMixtureModel(weights, np.empty((len(weights), n_levels.sum())), n_levels=n_levels)
+        return replace(blank, means=self._joined(means, "probabilities_", blank))
+
+    def _keep_model(self, model):
+        self.weights_ = model.weights
+        parts = np.split(model.means, np.cumsum(model.n_levels)[:-1], axis=1)
+        self.probabilities_ = [np.ascontiguousarray(part) for part in parts]
+
+    def _blank(self, weights, source):
+        means = np.repeat(1.0 / self.n_levels_, self.n_levels_)
+        return CategoricalMixtureModel(weights, np.tile(means, (self.n_components, 1)), n_levels=self.n_levels_)
+
+    def _joined(self, values, name, blank):
+        """One array per column, side by side."""
+        if len(values) != blank.n_features:
+            raise ValueError(f"The parameter '{name}' should have one array per column, {blank.n_features} in all.")
+        shapes = [(blank.n_components, int(n)) for n in blank.n_levels]
+        named = [f"{name}[{column}]" for column in range(len(shapes))]
+        return np.hstack([checked_array(*each) for each in zip(values, shapes, named, strict=True)])
+
+    def _checked_means(self, values, name, blank):
+        joined = self._joined(values, name, blank)
+        totals = np.stack([np.sum(column, axis=1) for column in values], axis=1)
+        if (joined < 0).any() or not np.allclose(totals, 1.0, rtol=0, atol=1e-6):
+            raise ValueError(f"The rows of the arrays of '{name}' should be non-negative and sum to one.")
+        return joined / np.repeat(totals, blank.n_levels, axis=1)

@@ -1,0 +1,381 @@
+"""A Gaussian mixture as a distribution: made from its parameters, marginal, conditional, regression."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import logsumexp
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from fastem.families.covariances import STRUCTURES, CovarianceStructure
+from fastem.families.gaussian import GaussianMixtureModel
+from fastem.search.gaussian import checked_array
+
+PIECE_NUMBERS = 2**20  # rows of a piece times components times targets
+# Parameters of the estimator that say where a fit begins, or belong to one fit alone.
+OF_A_START = ("n_components", "covariance_type", "weights_init", "means_init", "precisions_init", "checkpoint")
+
+
+class GaussianDistributionMixin:
+    """What a Gaussian mixture is without any data."""
+
+    # what the estimator has -------------------------------------------------------------------------------------------
+
+    covariance_type: str
+    n_features_in_: int
+
+    if TYPE_CHECKING:
+
+        def _model(self) -> GaussianMixtureModel: ...
+        def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_parameters(
+        cls,
+        weights,
+        means,
+        covariances=None,
+        *,
+        precisions=None,
+        covariance_type="full",
+        feature_names=None,
+        **params,
+    ):
+        """A fitted mixture without a fit.
+
+        It predicts, scores, samples and learns on: `partial_fit`, or `fit` with ``warm_start=True``, begins at these
+        parameters.
+
+        Parameters
+        ----------
+        weights : array-like of shape (n_components,)
+            Non-negative, with the sum one.
+        means : array-like of shape (n_components, n_features)
+        covariances : array-like, default=None
+            Full (K, D, D), tied (D, D), diag (K, D), spherical (K,).
+        precisions : array-like, default=None
+            Inverse covariances in their place.
+        covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+        feature_names : sequence of str, default=None
+            Becomes `feature_names_in_`.
+        **params
+            Further parameters of the estimator, such as `random_state` for `sample`.
+
+        Returns
+        -------
+        mixture : GaussianMixture
+
+        Raises
+        ------
+        ValueError
+            If shapes do not agree, the weights are no distribution, or a covariance is not symmetric and
+            positive-definite.
+        TypeError
+            If neither or both of covariances and precisions are given.
+
+        Examples
+        --------
+        >>> from fastem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters([0.5, 0.5], [[-2.0], [2.0]], [[[1.0]], [[1.0]]])
+        >>> mixture.predict([[-1.0], [3.0]])
+        array([0, 1])
+        """
+        if covariance_type not in STRUCTURES:
+            raise ValueError(f"covariance_type must be one of {', '.join(STRUCTURES)}, got {covariance_type!r}.")
+        if (covariances is None) == (precisions is None):
+            raise TypeError("Give either covariances or precisions.")
+        structure = STRUCTURES[covariance_type]
+        means = check_array(means, dtype=np.float64, order="C", input_name="means", copy=True)
+        weights = _checked_weights(weights, len(means))
+        if covariances is not None:
+            covariances, whiteners = _checked_covariances(covariances, structure, means.shape)
+        else:
+            covariances, whiteners = _checked_precisions(precisions, structure, means.shape)
+        estimator: Any = cls
+        mixture = estimator(n_components=len(means), covariance_type=covariance_type, **params)
+        mixture._keep_model(GaussianMixtureModel(structure, weights, means, covariances, whiteners))
+        mixture.n_features_in_ = means.shape[1]
+        if feature_names is not None:
+            mixture.feature_names_in_ = _checked_names(feature_names, means.shape[1])
+        # It has learned from no rows, and has no bound that a further fit could fall below.
+        mixture.converged_, mixture.n_iter_, mixture.n_samples_seen_, mixture.lower_bound_ = False, 0, 0.0, -np.inf
+        return mixture
+
+    def marginal(self, features):
+        """The distribution of some features, whatever the others are.
+
+        Parameters
+        ----------
+        features : int, str or sequence of these
+            Indices, or names if the mixture has `feature_names_in_`; they keep this order.
+
+        Returns
+        -------
+        mixture : GaussianMixture
+            Of the same covariance type.
+
+        Raises
+        ------
+        ValueError
+            If a feature is unknown or there twice, or there is none.
+
+        Examples
+        --------
+        >>> from fastem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters([1.0], [[0.0, 1.0]], [[[2.0, 0.5], [0.5, 3.0]]])
+        >>> mixture.marginal([1]).covariances_
+        array([[[3.]]])
+        """
+        check_is_fitted(self)
+        chosen = self._indices(features)
+        model = self._model()
+        return self._like(model.weights, model.means[:, chosen], _taken(model, chosen), chosen)
+
+    def condition(self, values):
+        """The distribution of the other features when some are known.
+
+        With a the others and b the known: means mu_a + Sigma_ab Sigma_bb^-1 (x_b - mu_b), covariances
+        Sigma_aa - Sigma_ab Sigma_bb^-1 Sigma_ba, and weights that are the responsibilities of x_b.
+
+        Parameters
+        ----------
+        values : mapping of int or str to float
+            What is known, by index or name of the feature.
+
+        Returns
+        -------
+        mixture : GaussianMixture
+            Of the features that are left, in their order, and of the same covariance type.
+
+        Raises
+        ------
+        ValueError
+            If a feature is unknown, a value is not finite, or no feature is left.
+
+        Examples
+        --------
+        >>> from fastem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters([1.0], [[0.0, 1.0]], [[[2.0, 0.5], [0.5, 3.0]]])
+        >>> mixture.condition({0: 2.0}).means_
+        array([[1.5]])
+        """
+        check_is_fitted(self)
+        if not isinstance(values, Mapping):
+            raise ValueError("values must be a mapping from features to numbers.")
+        known = self._indices(values, "values")
+        point = checked_array(list(values.values()), (len(known),), "values")
+        rest = self._rest(known)
+        model = self._model()
+        slopes, covariances = _regression(model, known, rest)
+        means = model.means[:, rest] + np.einsum("kab,kb->ka", slopes, point - model.means[:, known])
+        return self._like(self._weights_at(known, point), means, covariances, rest)
+
+    def regress(self, X, targets, *, return_cov=False):
+        """E[y | x]: the mean of some features when all others are known, for many rows at once.
+
+        The mean of what `condition` returns for each row: sum_k r_k(x) m_k(x) with m_k(x) the regression of component k
+        and r_k(x) its responsibility for x (Gaussian mixture regression, Ghahramani and Jordan 1994).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features - n_targets)
+            The features that are no targets, in their order.
+        targets : int, str or sequence of these
+            Index or name of the features to predict.
+        return_cov : bool, default=False
+            Whether to return the conditional covariances too: sum_k r_k (C_k + (m_k - m)(m_k - m)^T).
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples, n_targets)
+        covariance : ndarray of shape (n_samples, n_targets, n_targets)
+            If `return_cov`.
+
+        Raises
+        ------
+        ValueError
+            If X is invalid, a target is unknown, or no other feature is left.
+
+        Examples
+        --------
+        >>> from fastem import GaussianMixture
+        >>> mixture = GaussianMixture.from_parameters([1.0], [[0.0, 1.0]], [[[2.0, 0.5], [0.5, 3.0]]])
+        >>> mixture.regress([[0.0], [2.0]], targets=[1])
+        array([[1. ],
+               [1.5]])
+        """
+        check_is_fitted(self)
+        wanted = self._indices(targets, "targets")
+        known = self._rest(wanted)
+        model, inputs = self._model(), self.marginal(known)
+        rows = validate_data(inputs, X, reset=False, dtype=np.float64)
+        slopes, covariances = _regression(model, known, wanted)
+        covariances = _matrices(model.structure, covariances, model.n_components, len(wanted))
+        mean = np.empty((len(rows), len(wanted)))
+        covariance = np.empty((len(rows), len(wanted), len(wanted))) if return_cov else None
+        size = max(1, PIECE_NUMBERS // (model.n_components * max(len(known), len(wanted) ** (1 + return_cov))))
+        given = inputs._model()
+        for first in range(0, len(rows), size):
+            piece = rows[first : first + size]
+            shares = np.empty((len(piece), model.n_components))
+            given.score(piece, responsibilities=shares)
+            of_each = model.means[:, wanted] + np.einsum("kti,nki->nkt", slopes, piece[:, None] - given.means)
+            mean[first : first + size] = np.einsum("nk,nkt->nt", shares, of_each)
+            if covariance is not None:
+                apart = of_each - mean[first : first + size, None]
+                covariance[first : first + size] = np.einsum("nk,ktu->ntu", shares, covariances)
+                covariance[first : first + size] += np.einsum("nk,nkt,nku->ntu", shares, apart, apart)
+        return mean if covariance is None else (mean, covariance)
+
+    # features ---------------------------------------------------------------------------------------------------------
+
+    def _indices(self, features: Any, name: str = "features") -> list[int]:
+        """Indices of features that are given by index or name, one or several."""
+        names = getattr(self, "feature_names_in_", None)
+        features = features if isinstance(features, Iterable) and not isinstance(features, str) else [features]
+        found = [_index(feature, self.n_features_in_, names) for feature in features]
+        if not found:
+            raise ValueError(f"{name} must hold at least one feature.")
+        if len(set(found)) < len(found):
+            raise ValueError(f"{name} holds a feature twice.")
+        return found
+
+    def _rest(self, chosen: Sequence[int]) -> list[int]:
+        rest = [j for j in range(self.n_features_in_) if j not in set(chosen)]
+        if not rest:
+            raise ValueError("At least one feature must be left.")
+        return rest
+
+    def _weights_at(self, known: list[int], point: np.ndarray) -> np.ndarray:
+        """Responsibilities of the values of some features; of those so far away that densities underflow, too."""
+        model = self._model()
+        whiteners = _whiteners(model.structure, _taken(model, known))
+        standard = model.structure.to_standard(point - model.means[:, known], whiteners)
+        log_dets = np.log(model.structure.diagonals(whiteners, *standard.shape)).sum(axis=1)
+        with np.errstate(divide="ignore"):
+            log_joint = np.log(model.weights) + log_dets - 0.5 * (standard**2).sum(axis=1)
+        return np.exp(log_joint - logsumexp(log_joint))
+
+    def _like(self, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray, features: list[int]):
+        """A mixture with the settings of this one, of some of its features."""
+        settings = {name: value for name, value in self.get_params(deep=False).items() if name not in OF_A_START}
+        if not isinstance(settings["init_params"], str) and not callable(settings["init_params"]):
+            del settings["init_params"]  # responsibilities of rows that were fitted
+        names = getattr(self, "feature_names_in_", None)
+        return type(self).from_parameters(
+            weights / weights.sum(),
+            means,
+            covariances,
+            covariance_type=self.covariance_type,
+            feature_names=None if names is None else names[features],
+            **settings,
+        )
+
+
+def _index(feature: Any, n_features: int, names: np.ndarray | None) -> int:
+    if isinstance(feature, str):
+        if names is None:
+            raise ValueError(f"Feature {feature!r} has a name, but the mixture knows no feature_names_in_.")
+        places = np.flatnonzero(names == feature)
+        if not len(places):
+            raise ValueError(f"Unknown feature {feature!r}; there are {', '.join(map(str, names))}.")
+        return int(places[0])
+    if not isinstance(feature, int | np.integer) or isinstance(feature, bool):
+        raise ValueError(f"A feature must be an index or a name, got {feature!r}.")
+    if not -n_features <= feature < n_features:
+        raise ValueError(f"Feature {feature} is out of range: there are {n_features}.")
+    return int(feature) % n_features
+
+
+# covariances of some features -----------------------------------------------------------------------------------------
+
+
+def _taken(model: GaussianMixtureModel, chosen: list[int]) -> np.ndarray:
+    """The covariances of some features."""
+    if model.structure.name in ("full", "tied"):
+        return model.covariances[..., chosen, :][..., chosen]
+    return model.covariances[:, chosen] if model.structure.name == "diag" else model.covariances
+
+
+def _regression(model: GaussianMixtureModel, known: list[int], rest: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Slopes Sigma_ab Sigma_bb^-1 (K, a, b) of `rest` on `known`; the covariances that remain, in their structure."""
+    shape = model.n_components, len(rest), len(known)
+    if model.structure.name not in ("full", "tied"):
+        return np.zeros(shape), _taken(model, rest)
+    # With L_b the whitener of the known: Sigma_ab Sigma_bb^-1 Sigma_ba is a product of Sigma_ab L_b^T with itself.
+    whiteners = _whiteners(model.structure, _taken(model, known))
+    across = model.covariances[..., rest, :][..., known] @ whiteners.swapaxes(-1, -2)
+    left = _taken(model, rest) - across @ across.swapaxes(-1, -2)
+    return np.broadcast_to(across @ whiteners, shape), 0.5 * (left + left.swapaxes(-1, -2))
+
+
+def _whiteners(structure: CovarianceStructure, covariances: np.ndarray) -> np.ndarray:
+    whiteners, singular = structure.whiten(covariances)
+    if singular.any():
+        raise ValueError("A covariance of the known features is singular to working precision.")
+    return whiteners
+
+
+def _matrices(structure: CovarianceStructure, covariances: np.ndarray, n_components: int, n_features: int):
+    """Covariances as matrices, (K, D, D)."""
+    if structure.name in ("full", "tied"):
+        return np.broadcast_to(covariances, (n_components, n_features, n_features))
+    return structure.variances(covariances, n_components, n_features)[:, :, None] * np.eye(n_features)
+
+
+# parameters from outside ----------------------------------------------------------------------------------------------
+
+
+def _checked_weights(weights: Any, n_components: int) -> np.ndarray:
+    weights = checked_array(weights, (n_components,), "weights").copy()
+    if (weights < 0).any() or not np.isclose(weights.sum(), 1.0, rtol=0, atol=1e-6):
+        raise ValueError(
+            f"The weights must be non-negative and sum to one, but the least is {weights.min():g} and their sum "
+            f"{weights.sum():.7g}."
+        )
+    return weights / weights.sum()
+
+
+def _checked_covariances(covariances: Any, structure: CovarianceStructure, shape: tuple[int, int]):
+    """Covariances and their whiteners."""
+    covariances = checked_array(covariances, structure.shape(*shape), "covariances").copy()
+    _check_symmetry(covariances, structure, "covariances")
+    whiteners, singular = structure.whiten(covariances)
+    if singular.any():
+        raise ValueError(_not_positive("covariances", structure, singular))
+    return covariances, whiteners
+
+
+def _checked_precisions(precisions: Any, structure: CovarianceStructure, shape: tuple[int, int]):
+    """Covariances and whiteners from inverse covariances."""
+    precisions = checked_array(precisions, structure.shape(*shape), "precisions")
+    _check_symmetry(precisions, structure, "precisions")
+    _, singular = structure.whiten(precisions)
+    if singular.any():
+        raise ValueError(_not_positive("precisions", structure, singular))
+    whiteners = structure.whiteners_of_precisions(precisions)
+    return structure.covariances(whiteners), whiteners
+
+
+def _check_symmetry(matrices: np.ndarray, structure: CovarianceStructure, name: str) -> None:
+    if structure.name not in ("full", "tied"):
+        return
+    scales = np.sqrt(np.abs(np.diagonal(matrices, axis1=-2, axis2=-1)))
+    asymmetry = np.abs(matrices - matrices.swapaxes(-1, -2))
+    if (asymmetry > 1e-8 * scales[..., :, None] * scales[..., None, :]).any():
+        raise ValueError(f"The {name} must be symmetric.")
+
+
+def _not_positive(name: str, structure: CovarianceStructure, singular: np.ndarray) -> str:
+    whose = "" if structure.shared else f" of components {np.flatnonzero(singular).tolist()}"
+    what = "positive-definite" if structure.name in ("full", "tied") else "positive"
+    return f"The {name}{whose} must be {what}."
+
+
+def _checked_names(names: Sequence[str], n_features: int) -> np.ndarray:
+    names = [str(name) for name in names] if not isinstance(names, str) else [names]
+    if len(names) != n_features or len(set(names)) < n_features:
+        raise ValueError(f"feature_names must hold {n_features} different names, got {names}.")
+    return np.array(names, dtype=object)

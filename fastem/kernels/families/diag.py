@@ -1,0 +1,153 @@
+"""Diagonal covariances: one variance per component and feature.
+
+log w_k N(x | mu_k, diag sigma_k^2) = log w_k - sum_j log sigma_kj - D/2 log 2 pi
+- sum_j ((x_j - mu_kj) / sigma_kj)^2 / 2. The square is taken of the standardised deviation, never expanded: at offset
+1e8 the expansion has no digit left.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba.extending import overload
+
+from fastem.kernels import passes
+from fastem.kernels.vectors import blocks
+from fastem.kernels.vectors.simd import PANEL_VECTORS, vectorised
+
+PAIR = 2  # components of a register block of the moments: each cell has two accumulators
+
+
+class DiagParameters(NamedTuple):
+    """A mixture as the kernel reads it; `of` makes one."""
+
+    origin: np.ndarray  # (D,) subtracted from every row on loading
+    means: np.ndarray  # (K * D,) about the origin
+    constants: np.ndarray  # (K,) half of log w_k - sum log sigma_kj - D/2 log 2 pi
+    scales: np.ndarray  # (K * D,) 1 / (2 sigma_kj)
+    biases: np.ndarray  # (K * D,) -mu_kj / (2 sigma_kj)
+
+    @classmethod
+    def of(cls, origin, log_weights, means, whiteners):
+        """From log w_k (K,), means (K, D) and 1 / sigma_kj (K, D)."""
+        n_features = origin.size
+        centred, scales = means - origin, 0.5 * whiteners
+        constants = 0.5 * (log_weights + np.log(whiteners).sum(axis=1) - 0.5 * n_features * np.log(2 * np.pi))
+        return cls(origin, centred.ravel(), constants, scales.ravel(), (-scales * centred).ravel())
+
+
+def auxiliary_size(capacity: int, n_components: int, n_features: int) -> int:
+    return 0
+
+
+def statistics_size(n_components: int, n_features: int) -> int:
+    return blocks.counts_size(n_components) + _moments_size(n_components, n_features)
+
+
+def _moments_size(n_components: int, n_features: int) -> int:
+    return -(-n_components // PAIR) * -(-n_features // blocks.BLOCK) * 2 * PAIR * blocks.BLOCK
+
+
+def unpack(statistics: np.ndarray, n_components: int, n_features: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Counts (K,), sums of r (x - mu) (K, D) and of r (x - mu)^2 (K, D)."""
+    counts, packed = np.split(statistics, [blocks.counts_size(n_components)])
+    down, across = -(-n_components // PAIR), -(-n_features // blocks.BLOCK)
+    moments = packed.reshape(down, across, 2, PAIR, blocks.BLOCK).transpose(2, 0, 3, 1, 4)
+    first, second = moments.reshape(2, down * PAIR, across * blocks.BLOCK)[:, :n_components, :n_features]
+    return counts[:n_components], first, second
+
+
+@vectorised
+def _score(v, panels, n_panels, n_features, n_components, scales, biases, constants, scores, top):
+    b = v.builder
+
+    def deviation(k, j):
+        at = b.add(b.mul(k, n_features), j)
+        scale, bias = v.broadcast(scales, at), v.broadcast(biases, at)
+        return lambda x: v.fma(scale, x, bias)
+
+    def score(k, square, _):
+        return v.subtract(v.broadcast(constants, k), square)
+
+    blocks.score_by_squares(v, panels, n_panels, n_features, n_components, scores, top, deviation, score)
+
+
+@vectorised
+def _moments(v, scores, n_panels, n_components, panels, n_features, means, target):
+    """target += sums of r d and r d^2, d = x - mean, two components by four features a block."""
+    b = v.builder
+    across = b.sdiv(b.add(n_features, v.index(blocks.BLOCK - 1)), v.index(blocks.BLOCK))
+
+    def components(k, rows):
+        left = v.at(scores, b.mul(k, v.index(v.panel)))
+        base = b.mul(b.mul(k, across), v.index(2 * blocks.BLOCK))
+
+        def features(j, columns):
+            right = v.at(panels, b.mul(j, v.index(v.panel)))
+            first, second = {}, {}
+            for cells in blocks.register_groups((r, c) for r in range(rows) for c in range(columns)):
+                means_of = {
+                    (r, c): v.broadcast(means, b.add(b.mul(b.add(k, v.index(r)), n_features), b.add(j, v.index(c))))
+                    for r, c in cells
+                }
+
+                def panel(p, *totals, cells=cells, means_of=means_of):
+                    r_at = v.at(left, b.mul(b.mul(p, n_components), v.index(v.panel)))
+                    x_at = v.at(right, b.mul(b.mul(p, n_features), v.index(v.panel)))
+                    sums, squares = list(totals[: len(cells)]), list(totals[len(cells) :])
+                    for vector in range(PANEL_VECTORS):
+                        r_of = {r: v.load(r_at, r * v.panel + vector * v.width) for r, _ in cells}
+                        x_of = {c: v.load(x_at, c * v.panel + vector * v.width) for _, c in cells}
+                        for n, (r, c) in enumerate(cells):
+                            d = v.subtract(x_of[c], means_of[r, c])
+                            weighted = v.multiply(r_of[r], d)
+                            sums[n] = v.add(sums[n], weighted)
+                            squares[n] = v.fma(weighted, d, squares[n])
+                    return sums + squares
+
+                totals = v.loop(n_panels, [v.constant(0.0)] * (2 * len(cells)), panel)
+                first |= dict(zip(cells, totals, strict=False))
+                second |= dict(zip(cells, totals[len(cells) :], strict=True))
+            zero = v.constant(0.0)
+            everything = [(r, c) for r in range(PAIR) for c in range(blocks.BLOCK)]
+            block = [moment.get(cell, zero) for moment in (first, second) for cell in everything]
+            blocks.add_sums(v, block, v.at(target, b.add(base, b.mul(j, v.index(2 * PAIR)))))
+
+        v.blocks(n_features, blocks.BLOCK, features)
+
+    v.blocks(n_components, PAIR, components)
+
+
+@overload(passes.log_joint)
+def _log_joint(parameters, n_panels, tile):
+    if parameters.instance_class is not DiagParameters:
+        return None
+
+    def score_components(parameters, n_panels, tile):
+        _score(
+            tile.panels,
+            n_panels,
+            parameters.origin.size,
+            parameters.constants.size,
+            parameters.scales,
+            parameters.biases,
+            parameters.constants,
+            tile.scores,
+            tile.top,
+        )
+
+    return score_components
+
+
+@overload(passes.accumulate)
+def _accumulate(parameters, n_panels, tile, statistics):
+    if parameters.instance_class is not DiagParameters:
+        return None
+
+    def add_moments(parameters, n_panels, tile, statistics):
+        n_features, n_components = parameters.origin.size, parameters.constants.size
+        passes.square_responsibilities(n_panels, n_components, tile.scores, tile.root)
+        size = (n_components + 7) // 8 * 8
+        blocks.counts(tile.scores, n_panels, n_components, statistics)
+        _moments(tile.scores, n_panels, n_components, tile.panels, n_features, parameters.means, statistics[size:])
+
+    return add_moments

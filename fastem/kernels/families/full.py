@@ -1,0 +1,191 @@
+"""Full covariances: one inverse Cholesky factor per component.
+
+log w_k N(x | mu_k, Sigma_k) = log w_k + log det L_k - D/2 log 2 pi - |L_k (x - mu_k)|^2 / 2, Sigma_k^-1 = L_k^T L_k.
+Second moments are taken about the current mean: data that lie far from the origin, or components far from each other,
+lose nothing.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba.extending import overload
+
+from fastem.kernels import passes
+from fastem.kernels.tiles import panel_rows
+from fastem.kernels.vectors.deviations import (
+    FEW,
+    MANY_FEATURES,
+    copied_deviations,
+    count_responsible,
+    gathered_deviations,
+    list_responsible,
+)
+from fastem.kernels.vectors.outer import outer_products, outer_size, unpack_outer
+from fastem.kernels.vectors.simd import BLOCK_VECTORS, vectorised
+from fastem.kernels.vectors.whitening import BLOCK, pack, packed_offset, whiten_rows
+
+NEGLIGIBLE = 2.0**-27  # square root of a responsibility that no sum of ordinary size can see (2^-54)
+PART = 128  # rows that meet one component after the other, and whose deviations from one mean are kept together
+
+
+class FullParameters(NamedTuple):
+    """A mixture as the kernel reads it; `of` makes one."""
+
+    origin: np.ndarray  # (D,) subtracted from every row on loading
+    means: np.ndarray  # (K * D,) about the origin
+    constants: np.ndarray  # (K,) half of log w_k + log det L_k - D/2 log 2 pi
+    whiteners: np.ndarray  # (K * packed,) L_k / 2, see `whitening.pack`
+    biases: np.ndarray  # (K * D,) -L_k mu_k / 2
+    negligible: float = NEGLIGIBLE  # rows that have less may be left out of the moments
+
+    @classmethod
+    def of(cls, origin, log_weights, means, whiteners):
+        """From log w_k (K,), means (K, D) and inverse lower Cholesky factors L_k (K, D, D)."""
+        n_features = origin.size
+        centred, halves = means - origin, 0.5 * whiteners
+        log_det = np.log(np.diagonal(whiteners, axis1=1, axis2=2)).sum(axis=1)
+        constants = 0.5 * (log_weights + log_det - 0.5 * n_features * np.log(2 * np.pi))
+        biases = -(halves @ centred[:, :, None])
+        return cls(origin, centred.ravel(), constants, pack(halves).ravel(), biases.ravel())
+
+
+def auxiliary_size(capacity: int, n_components: int, n_features: int) -> int:
+    return min(capacity, PART) * (n_features + 1)  # weighted deviations from one mean
+
+
+def statistics_size(n_components: int, n_features: int) -> int:
+    return n_components * outer_size(n_features + 1)
+
+
+def unpack(statistics: np.ndarray, n_components: int, n_features: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sums of r (K,), of r (x - mu) (K, D) and of r (x - mu) (x - mu)^T (K, D, D)."""
+    augmented = unpack_outer(statistics.reshape(n_components, -1), n_features + 1)
+    return augmented[:, -1, -1], augmented[:, -1, :-1], augmented[:, :-1, :-1]
+
+
+# scores ---------------------------------------------------------------------------------------------------------------
+
+
+@vectorised
+def _score(v, panels, n_panels, n_features, n_components, whiteners, biases, constants, packed, scores, top):
+    """h_k = constant_k - |bias_k + L_k x / 2|^2 for the rows of a tile, and their maximum.
+
+    One PART of the rows after the other meets all components.
+    """
+    b = v.builder
+    whole = b.sdiv(n_features, v.index(BLOCK))
+    remainder = b.srem(n_features, v.index(BLOCK))
+    panels_per_part = v.index(PART // v.panel)
+
+    def part(i):
+        first = b.mul(i, panels_per_part)
+        row, left = b.mul(first, v.index(v.panel)), b.sub(n_panels, first)
+        count = b.select(b.icmp_signed("<", left, panels_per_part), left, panels_per_part)
+        x, h = v.at(panels, b.mul(row, n_features)), v.at(scores, b.mul(row, n_components))
+        v.loop(n_components, (), lambda k: component(k, x, count, h, v.at(top, row)))
+        return ()
+
+    def component(k, panels, count, scores, top):
+        whitener, bias = v.at(whiteners, b.mul(k, packed)), v.at(biases, b.mul(k, n_features))
+        constant, score = v.broadcast(constants, k), v.at(scores, b.mul(k, v.index(v.panel)))
+
+        def squares_of(x, first, rows, squares):
+            start = [v.broadcast(bias, b.add(first, v.index(r))) for r in range(rows)]
+            z = whiten_rows(v, x, v.at(whitener, packed_offset(v, first)), first, start)
+            squares, vectors = list(squares), len(squares)
+            for n, value in enumerate(z):
+                squares[n % vectors] = v.fma(value, value, squares[n % vectors])
+            return squares
+
+        def rows_block(offset, row):
+            x, squares = v.at(panels, offset), [v.constant(0.0)] * BLOCK_VECTORS
+            squares = v.loop(whole, squares, lambda i, *s: squares_of(x, b.mul(i, v.index(BLOCK)), BLOCK, s))
+            first = b.mul(whole, v.index(BLOCK))
+            for rows in range(1, BLOCK):
+                matches = b.icmp_signed("==", remainder, v.index(rows))
+                squares = v.when(matches, squares, lambda *s, rows=rows: squares_of(x, first, rows, s))
+            panel, within = b.sdiv(row, v.index(v.panel)), b.srem(row, v.index(v.panel))
+            target = v.at(score, b.add(b.mul(b.mul(panel, n_components), v.index(v.panel)), within))
+            greatest = v.at(top, row)
+            for c, square in enumerate(squares):
+                h = v.subtract(constant, square)
+                v.store(h, target, c * v.width)
+                v.store(v.maximum(h, v.load(greatest, c * v.width)), greatest, c * v.width)  # so NaN never wins
+            return ()
+
+        v.panels(count, n_features, (), rows_block)
+        return ()
+
+    n_parts = b.sdiv(b.add(n_panels, v.index(PART // v.panel - 1)), panels_per_part)
+    v.loop(n_parts, (), part)
+
+
+@overload(passes.log_joint)
+def _log_joint(parameters, n_panels, tile):
+    if parameters.instance_class is not FullParameters:
+        return None
+
+    def score_components(parameters, n_panels, tile):
+        n_features, n_components = parameters.origin.size, parameters.constants.size
+        _score(
+            tile.panels,
+            n_panels,
+            n_features,
+            n_components,
+            parameters.whiteners,
+            parameters.biases,
+            parameters.constants,
+            parameters.whiteners.size // n_components,
+            tile.scores,
+            tile.top,
+        )
+
+    return score_components
+
+
+# moments --------------------------------------------------------------------------------------------------------------
+
+
+@overload(passes.accumulate)
+def _accumulate(parameters, n_panels, tile, statistics):
+    if parameters.instance_class is not FullParameters:
+        return None
+
+    def add_moments(parameters, n_panels, tile, statistics):
+        n_features, n_components = parameters.origin.size, parameters.constants.size
+        means, negligible = parameters.means, parameters.negligible
+        size, panel = statistics.size // n_components, panel_rows(tile.panels)
+        panels, scores, root, deviations = tile.panels, tile.scores, tile.root, tile.auxiliary
+        n_rows, numbers = n_panels * panel, tile.log_density  # which nobody reads any more
+        for k in range(n_components):
+            n_used, gather = n_rows, False
+            if n_features >= MANY_FEATURES:
+                n_responsible = count_responsible(scores, n_panels, n_components, k, negligible)
+                gather = n_responsible * FEW < n_rows
+            if gather:  # all at once: they are less than a PART
+                n_used = n_responsible
+                list_responsible(scores, n_panels, n_components, k, negligible, numbers)
+            for first in range(0, n_used, PART):
+                count = min(PART, n_used - first)
+                if gather:
+                    count = gathered_deviations(
+                        panels, n_features, n_components, means, k, scores, root, numbers, count, deviations
+                    )
+                else:
+                    count = copied_deviations(
+                        panels,
+                        first // panel,
+                        count // panel,
+                        n_features,
+                        n_components,
+                        means,
+                        k,
+                        scores,
+                        root,
+                        negligible,
+                        deviations,
+                    )
+                if count > 0:
+                    outer_products(deviations, count, n_features + 1, statistics, k * size)
+
+    return add_moments

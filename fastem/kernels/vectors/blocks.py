@@ -1,0 +1,248 @@
+"""Register-blocked loops shared by the families that need no matrix per component.
+
+Everything a component and a row have in common is a product or a square of two numbers; four components (or features)
+by four vectors of rows are kept in registers, so that each load serves four fused multiply-adds.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+
+from fastem.kernels.vectors.simd import BLOCK_VECTORS, PANEL_VECTORS, WIDTH, Vectors, vectorised
+
+BLOCK = 4  # components, and features, of a register block
+# Greatest |mu|^2, in nats, up to which squares may be expanded: what rounding loses of it is about 1e-12 nats.
+EXPANDABLE = 1e3
+Cell = tuple[int, int]
+
+
+def expanded(means: np.ndarray, whiteners: np.ndarray | float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """-2 mu (K * D,) and |mu|^2 (K,) for `score_by_expanded_squares`; both empty if too much would cancel.
+
+    `whiteners` (K, 1) take the means (K, D) to units whose squares are nats.
+    """
+    if ((whiteners * means) ** 2).sum(axis=1).max() > EXPANDABLE:
+        return np.empty(0), np.empty(0)
+    return -2.0 * means.ravel(), (means**2).sum(axis=1)
+
+
+def may_expand(parameters: Any) -> bool:
+    """Whether parameters of this Numba type may be expanded at all: in single precision too much would cancel."""
+    return dict(zip(parameters.fields, parameters, strict=True))["slopes"].dtype == types.float64
+
+
+def register_groups(cells: Iterable[Cell]) -> list[list[Cell]]:
+    """Split the cells of a block of accumulators into what the registers of this machine hold at once."""
+    cells = list(cells)
+    if BLOCK_VECTORS == PANEL_VECTORS:
+        return [cells]
+    groups: dict[Cell, list[Cell]] = {}
+    for r, c in cells:
+        groups.setdefault((r // 2, c // 2), []).append((r, c))
+    return list(groups.values())
+
+
+def add_sums(v: Vectors, totals: list[ir.Value], target: ir.Value) -> None:
+    """target[n] += sum over the lanes of totals[n], in float64."""
+    d = v.doubles
+    for n, packed in enumerate(v.sums(totals)):
+        d.store(d.add(d.load(target, n * WIDTH), packed), target, n * WIDTH)
+
+
+def score_by_squares(
+    v: Vectors,
+    panels: ir.Value,
+    n_panels: ir.Value,
+    n_features: ir.Value,
+    n_components: ir.Value,
+    scores: ir.Value,
+    top: ir.Value,
+    deviation: Callable[[ir.Value, ir.Value], Callable[[ir.Value], ir.Value]],
+    score: Callable[[ir.Value, ir.Value, ir.Value], ir.Value],
+) -> None:
+    """scores = score(k, sum over j of deviation(k, j)(x_j)^2, where it goes) and the running maximum of the scores."""
+
+    def square(k, j):
+        deviate = deviation(k, j)
+
+        def add(x, total):
+            z = deviate(x)
+            return v.fma(z, z, total)
+
+        return add
+
+    score_by_sums(v, panels, n_panels, n_features, n_components, scores, top, square, score)
+
+
+def score_by_expanded_squares(
+    v: Vectors,
+    panels: ir.Value,
+    n_panels: ir.Value,
+    n_features: ir.Value,
+    n_components: ir.Value,
+    scores: ir.Value,
+    top: ir.Value,
+    slopes: ir.Value,
+    norms: ir.Value,
+    score: Callable[[ir.Value, ir.Value, ir.Value], ir.Value],
+) -> None:
+    """`score_by_squares` of deviations x - mu as |x|^2 - 2 mu x + |mu|^2: half the operations.
+
+    `slopes` and `norms` are those of `expanded`.
+    """
+    b = v.builder
+
+    def squares(x):
+        def feature(j, *totals):
+            vectors = v.load_all(v.at(x, b.mul(j, v.index(v.panel))), BLOCK_VECTORS)
+            return [v.fma(vector, vector, total) for vector, total in zip(vectors, totals, strict=True)]
+
+        return v.loop(n_features, [v.constant(0.0)] * BLOCK_VECTORS, feature)
+
+    def term(k, j):
+        slope = v.broadcast(slopes, b.add(b.mul(k, n_features), j))
+        return lambda x, total: v.fma(slope, x, total)
+
+    def of_square(k, total, where):
+        square = v.add(total, v.broadcast(norms, k))
+        return score(k, v.maximum(v.constant(0.0), square), where)  # in this order NaN, of an overflow, stays
+
+    score_by_sums(v, panels, n_panels, n_features, n_components, scores, top, term, of_square, squares)
+
+
+def score_by_sums(
+    v: Vectors,
+    panels: ir.Value,
+    n_panels: ir.Value,
+    n_features: ir.Value,
+    n_components: ir.Value,
+    scores: ir.Value,
+    top: ir.Value,
+    term: Callable[[ir.Value, ir.Value], Callable[[ir.Value, ir.Value], ir.Value]],
+    score: Callable[[ir.Value, ir.Value, ir.Value], ir.Value],
+    start: Callable[[ir.Value], list[ir.Value]] | None = None,
+) -> None:
+    """scores = score(k, total, where it goes), total = term(k, j)(x_j, total), and the running maximum.
+
+    The totals begin with zero, or with `start` of the rows at a pointer.
+    """
+    b = v.builder
+
+    def rows_block(offset, rows):
+        x = v.at(panels, offset)
+        panel, within = b.sdiv(rows, v.index(v.panel)), b.srem(rows, v.index(v.panel))
+        first_score = b.add(b.mul(b.mul(panel, n_components), v.index(v.panel)), within)
+
+        begin = [v.constant(0.0)] * BLOCK_VECTORS if start is None else start(x)
+
+        def components(first, count):
+            ks = [b.add(first, v.index(r)) for r in range(count)]
+
+            def feature(j, *totals):
+                vectors = v.load_all(v.at(x, b.mul(j, v.index(v.panel))), BLOCK_VECTORS)
+                result = []
+                for r, k in enumerate(ks):
+                    add = term(k, j)
+                    result += [add(vector, totals[r * BLOCK_VECTORS + c]) for c, vector in enumerate(vectors)]
+                return result
+
+            totals = v.loop(n_features, begin * count, feature)
+            for c in range(BLOCK_VECTORS):
+                greatest = v.load(v.at(top, rows), c * v.width)
+                for r, k in enumerate(ks):
+                    where = b.add(b.add(first_score, b.mul(k, v.index(v.panel))), v.index(c * v.width))
+                    h = score(k, totals[r * BLOCK_VECTORS + c], where)
+                    v.store(h, scores, where)
+                    greatest = v.maximum(h, greatest)  # in this order NaN never wins
+                v.store(greatest, v.at(top, rows), c * v.width)
+
+        v.blocks(n_components, BLOCK, components)
+        return ()
+
+    v.panels(n_panels, n_features, (), rows_block)
+
+
+def first_moments_size(n_components: int, n_features: int) -> int:
+    return -(-n_components // BLOCK) * -(-n_features // BLOCK) * BLOCK * BLOCK
+
+
+@vectorised
+def first_moments(v, scores, n_panels, n_components, panels, n_features, target):
+    """target += sum r_k x_j over the rows of a tile; sixteen doubles for every four components by four features."""
+    b = v.builder
+    across = b.sdiv(b.add(n_features, v.index(BLOCK - 1)), v.index(BLOCK))
+
+    def components(k, rows):
+        left = v.at(scores, b.mul(k, v.index(v.panel)))
+        base = b.mul(b.mul(k, across), v.index(BLOCK))
+
+        def features(j, columns):
+            right = v.at(panels, b.mul(j, v.index(v.panel)))
+            sums = {}
+            for cells in register_groups((r, c) for r in range(rows) for c in range(columns)):
+
+                def panel(p, *totals, cells=cells):
+                    r_at = v.at(left, b.mul(b.mul(p, n_components), v.index(v.panel)))
+                    x_at = v.at(right, b.mul(b.mul(p, n_features), v.index(v.panel)))
+                    totals = list(totals)
+                    for vector in range(PANEL_VECTORS):
+                        r_of = {r: v.load(r_at, r * v.panel + vector * v.width) for r, _ in cells}
+                        x_of = {c: v.load(x_at, c * v.panel + vector * v.width) for _, c in cells}
+                        totals = [v.fma(r_of[r], x_of[c], t) for (r, c), t in zip(cells, totals, strict=True)]
+                    return totals
+
+                totals = v.loop(n_panels, [v.constant(0.0)] * len(cells), panel)
+                sums |= dict(zip(cells, totals, strict=True))
+            zero = v.constant(0.0)
+            block = [sums.get((r, c), zero) for r in range(rows) for c in range(BLOCK)]
+            add_sums(v, block, v.at(target, b.add(base, b.mul(j, v.index(BLOCK)))))
+
+        v.blocks(n_features, BLOCK, features)
+
+    v.blocks(n_components, BLOCK, components)
+
+
+def unpack_first_moments(packed, n_components: int, n_features: int):
+    """What `first_moments` added up, as (K, D)."""
+    down, across = -(-n_components // BLOCK), -(-n_features // BLOCK)
+    blocks = packed.reshape(down, across, BLOCK, BLOCK).swapaxes(1, 2)
+    return blocks.reshape(down * BLOCK, across * BLOCK)[:n_components, :n_features]
+
+
+def counts_size(n_components: int) -> int:
+    return -(-n_components // WIDTH) * WIDTH
+
+
+@vectorised
+def counts(v, scores, n_panels, n_components, target):
+    """target[k] += sum r_k over the rows of a tile."""
+    _component_sums(v, scores, n_panels, n_components, target, lambda total, r, _: v.add(total, r))
+
+
+@vectorised
+def weighted_sums(v, scores, n_panels, n_components, values, target):
+    """target[k] += sum r_k q_k over the rows of a tile, `values` q stored as the scores are."""
+    _component_sums(
+        v, scores, n_panels, n_components, target, lambda total, r, where: v.fma(r, v.load(values, where), total)
+    )
+
+
+def _component_sums(v, scores, n_panels, n_components, target, add) -> None:
+    b = v.builder
+
+    def components(k, count):
+        def panel(p, *totals):
+            at = b.mul(b.add(b.mul(p, n_components), k), v.index(v.panel))
+            totals = list(totals)
+            for c in range(PANEL_VECTORS):
+                for r in range(count):
+                    where = b.add(at, v.index(r * v.panel + c * v.width))
+                    totals[r] = add(totals[r], v.load(scores, where), where)
+            return totals
+
+        add_sums(v, v.loop(n_panels, [v.constant(0.0)] * count, panel), v.at(target, k))
+
+    v.blocks(n_components, WIDTH, components)

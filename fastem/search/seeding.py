@@ -1,0 +1,79 @@
+"""Starting points on a sample that is held in memory.
+
+The kernels are deterministic, call no BLAS and never hold a table of rows by clusters: labels depend on nothing but the
+sample, its weights and the state of the random numbers.
+"""
+
+import numpy as np
+
+from fastem.kernels.clusters import seeding as kernels
+
+
+def kmeans_plusplus(sample, weights, n_clusters: int, random_state: np.random.RandomState) -> np.ndarray:
+    """Choose rows far apart by greedy k-means++.
+
+    Every centre is the best of 2 + log K rows drawn with probability proportional to weight times squared distance to
+    the nearest centre so far. The random numbers are used as scikit-learn uses them.
+
+    Parameters
+    ----------
+    sample : ndarray of shape (n, D), float64, C-ordered
+    weights : ndarray of shape (n,), float64
+        Rows of zero weight are never chosen.
+    n_clusters : int
+        At most the number of rows of positive weight.
+    random_state : RandomState
+
+    Returns
+    -------
+    ndarray of shape (n_clusters,)
+        Indices of the chosen rows. When there are fewer distinct rows than clusters, equal ones are among them.
+    """
+    n_available = np.count_nonzero(weights)
+    if n_available < n_clusters:
+        raise ValueError(f"{n_clusters} clusters need as many rows of positive weight, got {n_available}.")
+    n_candidates = 2 + int(np.log(n_clusters))
+    uniforms = random_state.uniform(size=1 + (n_clusters - 1) * n_candidates)
+    return kernels.kmeans_plusplus(sample, weights, uniforms, n_clusters, n_candidates)
+
+
+def canonical_order(sample: np.ndarray) -> np.ndarray:
+    """An order of the rows (n, D) that depends on their values alone, equal ones side by side.
+
+    Seeds drawn from rows in this order do not depend on the order of the data, nor on whether a row comes twice or
+    weighs two. The key is a projection on a direction that no data has a reason to be orthogonal to.
+    """
+    direction = np.cos(np.arange(1.0, sample.shape[1] + 1.0))
+    return np.argsort(np.einsum("nd,d->n", sample, direction), kind="stable")
+
+
+def lloyd(sample, weights, centers, max_iter: int, tol: float = 1e-4):
+    """Improve centres by Lloyd's iterations.
+
+    A cluster that loses all its rows gets the row farthest from its centre.
+
+    Parameters
+    ----------
+    sample : ndarray of shape (n, D), float64, C-ordered
+    weights : ndarray of shape (n,), float64
+    centers : ndarray of shape (K, D), float64, C-ordered
+    max_iter : int
+    tol : float, default=1e-4
+        Stop when the squared moves of the centres sum to this or less, in units of the (scaled) sample.
+
+    Returns
+    -------
+    centers : ndarray of shape (K, D)
+    labels : ndarray of shape (n,)
+        The nearest of these centres.
+    inertia : float
+        The sum of weights times squared distances to it.
+    n_iter : int
+    """
+    return kernels.lloyd(sample, weights, centers, max_iter, tol)
+
+
+def kmeans(sample, weights, n_clusters: int, random_state: np.random.RandomState, max_iter: int) -> np.ndarray:
+    """Labels (n,) by k-means++ and Lloyd's iterations; the parameters are those of the two."""
+    indices = kmeans_plusplus(sample, weights, n_clusters, random_state)
+    return lloyd(sample, weights, sample[indices], max_iter)[1]

@@ -1,0 +1,64 @@
+"""EM on growing random subsamples: most passes on few rows, the last ones on all.
+
+A fit of n rows lies p / (2 n) nats per row below the optimum of the population (p free parameters), so a level need
+not be solved better than a small part of that.
+"""
+
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from fastem.engine.loop import Model, run_em
+from fastem.sources import Block
+from fastem.sources.arrays import ArraySource
+
+FACTOR = 4  # rows of a level over those of the one before
+ERROR_SHARE = 0.01  # gain of a pass, as a share of p / n, at which a level is done
+MAX_PASSES = 20
+
+
+class Sized(Model, Protocol):
+    """A model that knows how many rows it takes."""
+
+    @property
+    def n_parameters(self) -> int: ...
+
+    def carried_by(self, n_rows: int) -> bool:
+        """Whether so many rows can determine all its parameters."""
+        ...
+
+    def detached(self: "M") -> "M":
+        """The parameters alone, without anything remembered of the rows."""
+        ...
+
+
+M = TypeVar("M", bound=Sized)
+
+
+def level_sizes(first: int, last: int) -> list[int]:
+    """Rows of the levels: from `first` in steps of FACTOR up to `last`."""
+    sizes = [first]
+    while sizes[-1] * FACTOR <= last:
+        sizes.append(sizes[-1] * FACTOR)
+    return sizes
+
+
+def run_level(model: M, sample: Block, size: int, max_iter: int = MAX_PASSES, previous: float = -np.inf):
+    """EM on the first `size` rows of a sample in random order, stopped well before its statistical error."""
+    rows, weights = sample
+    part = ArraySource(rows[:size], None if weights is None else weights[:size])
+    tol = ERROR_SHARE * model.n_parameters / size
+    return run_em(model.detached(), part, tol=tol, max_iter=max_iter, previous=previous)
+
+
+def grow(model: M, sample: Block, first: int) -> M:
+    """Fit nested prefixes of a sample in random order, each from the result of the one before.
+
+    A level that can't carry the model, or takes a component below what it can carry, leaves no trace.
+    """
+    for size in level_sizes(first, len(sample.rows)):
+        if model.carried_by(size):
+            found = run_level(model, sample, size).model
+            if found.carried_by(size):
+                model = found
+    return model

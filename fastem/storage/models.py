@@ -1,0 +1,188 @@
+"""Models on disk: arrays and JSON in a safetensors file. Nothing in such a file is ever run."""
+
+import json
+import os
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastem.registry import ESTIMATORS, __version__
+from fastem.storage.atomic import atomic_write
+
+FORMAT = "fastem"
+FORMAT_VERSION = 1
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def save(model: Any, path: str | os.PathLike[str]) -> None:
+    """Write a model to a file.
+
+    The file holds the name of the class, the constructor's parameters and the fitted attributes (those whose names end
+    with an underscore). It replaces `path` in one step.
+
+    Parameters
+    ----------
+    model : estimator
+        One of fastem's estimators.
+    path : path
+        The file to write.
+
+    Raises
+    ------
+    TypeError
+        If the model is not one of fastem's, or holds what a file of numbers cannot (a random generator, a function).
+    ImportError
+        If safetensors is not installed.
+    """
+    safetensors = _import_safetensors()
+    name = type(model).__name__
+    if name not in ESTIMATORS or type(model) is not _class(name):
+        raise TypeError(f"only fastem's own estimators can be saved ({', '.join(ESTIMATORS)}), not {name}")
+    fitted = {key: value for key, value in vars(model).items() if _is_fitted_name(key)}
+    parameters, parameter_arrays = _split(model.get_params(deep=False), "parameter")
+    attributes, attribute_arrays = _split(fitted, "attribute")
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "fastem_version": __version__,
+        "class": name,
+        "parameters": json.dumps(parameters),
+        "attributes": json.dumps(attributes),
+    }
+    content = safetensors.numpy.save({**parameter_arrays, **attribute_arrays}, metadata)
+    with atomic_write(path) as file:
+        file.write(content)
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read a model that `save` has written.
+
+    Parameters
+    ----------
+    path : path
+        The file to read.
+
+    Returns
+    -------
+    estimator
+        A model with the same parameters and fitted attributes, bit for bit.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+    ValueError
+        If it is damaged, not a fastem model, or of a later format than this version knows.
+    ImportError
+        If safetensors is not installed.
+    """
+    safetensors = _import_safetensors()
+    open(path, "rb").close()  # its errors name the file, those of safetensors do not
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            _check_metadata(path, metadata)
+            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (the file is no mapping)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path}: damaged, or not a fastem model ({error})") from None
+    try:
+        parameters = _join(json.loads(metadata["parameters"]), arrays, "parameter")
+        attributes = _join(json.loads(metadata["attributes"]), arrays, "attribute")
+        model = _class(metadata["class"])(**parameters)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: damaged, or not a fastem model ({error!r})") from None
+    for key, value in attributes.items():
+        if not _is_fitted_name(key):
+            raise ValueError(f"{path}: {key!r} is not the name of a fitted attribute")
+        setattr(model, key, value)
+    return model
+
+
+def _class(name: str) -> Any:
+    return getattr(import_module(ESTIMATORS[name]), name)
+
+
+def _import_safetensors() -> Any:
+    try:
+        import safetensors
+        import safetensors.numpy
+    except ImportError as error:
+        raise ImportError('saving and loading models needs safetensors: pip install "fastem[cli]"') from error
+    return safetensors
+
+
+def _check_metadata(path: str | os.PathLike[str], metadata: dict[str, str]) -> None:
+    version = metadata.get("format_version", "")
+    if metadata.get("format") != FORMAT or not version.isdecimal():
+        raise ValueError(f"{path}: not a fastem model")
+    if int(version) > FORMAT_VERSION:
+        raise ValueError(
+            f"{path}: written by fastem {metadata.get('fastem_version', '?')} in format {version}, "
+            f"this is fastem {__version__}, which reads formats up to {FORMAT_VERSION}"
+        )
+    if metadata.get("class") not in ESTIMATORS:
+        raise ValueError(f"{path}: holds an unknown class of model, {metadata.get('class')!r}")
+
+
+def _is_fitted_name(name: str) -> bool:
+    return name.endswith("_") and not name.startswith("_")
+
+
+# Arrays and NumPy scalars keep their bits and types as tensors called "group.name", those of lists of arrays as
+# "group.name.0" and so on; all else is JSON.
+
+
+def _split(values: dict[str, Any], group: str) -> tuple[dict[str, Any], Arrays]:
+    plain, arrays = {}, {}
+    for name, value in values.items():
+        if _is_numeric(value):
+            arrays[f"{group}.{name}"] = _little_endian(value)
+        elif _is_list_of_arrays(value):
+            plain[name] = {"arrays": len(value)}
+            arrays |= {f"{group}.{name}.{i}": _little_endian(part) for i, part in enumerate(value)}
+        else:
+            try:
+                plain[name] = _plain(value)
+            except TypeError as error:
+                raise TypeError(f"the {group} {name!r} cannot be saved: {error}; replace it first") from None
+    return plain, arrays
+
+
+def _is_numeric(value: Any) -> bool:
+    return isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf" and value.dtype.itemsize <= 8
+
+
+def _is_list_of_arrays(value: Any) -> bool:
+    parts = value if isinstance(value, list | tuple) else []
+    return bool(parts) and all(isinstance(part, np.ndarray) and _is_numeric(part) for part in parts)
+
+
+def _little_endian(value: Any) -> NDArray[Any]:
+    return np.asarray(value, dtype=value.dtype.newbyteorder("<"), order="C")
+
+
+def _join(plain: dict[str, Any], arrays: Arrays, group: str) -> dict[str, Any]:
+    left = {key.removeprefix(f"{group}."): array for key, array in arrays.items() if key.startswith(f"{group}.")}
+    values: dict[str, Any] = {}
+    for name, value in plain.items():
+        if isinstance(value, dict) and "arrays" in value:
+            values[name] = [left.pop(f"{name}.{i}") for i in range(value["arrays"])]
+        else:
+            values[name] = np.array(value["strings"], dtype=object) if isinstance(value, dict) else value
+    return values | {name: array[()] for name, array in left.items()}  # a scalar again if it was one
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON has it; the one thing of our own is an array of strings, {"strings": [...]}."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
+        return value.item()
+    if isinstance(value, list | tuple):
+        return [_plain(element) for element in value]
+    if isinstance(value, np.ndarray) and all(isinstance(element, str) for element in value.tolist()):
+        return {"strings": value.tolist()}
+    raise TypeError(f"a {type(value).__name__} is neither a number, nor text, nor an array of these")
