@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fastem.engine.stepwise import batches
 from fastem.sources import Block as Rows
 from fastem.sources import Source
-from fastem.storage.packing import packed
+from fastem.storage.packing import pack
 
 BLOCK_ROWS = 4096  # rows of a block: small temporaries, and calls that are few against the work in them
 
@@ -263,7 +263,7 @@ def modules_of(start: UserModel) -> set[str]:
 
 def _packed(model: Any, arrays: dict[str, NDArray[Any]]) -> Any:
     try:
-        form = packed(model, arrays)
+        form = pack(model, arrays)
         local = next((name for name in _classes(form) if "<locals>" in name), None)
         if local is not None:
             raise TypeError(f"the class {local} is known inside a function only")
@@ -275,7 +275,7 @@ def _packed(model: Any, arrays: dict[str, NDArray[Any]]) -> Any:
 
 
 def _classes(form: Any) -> Iterator[str]:
-    """The names of the classes in what `packed` returns."""
+    """The names of the classes in what `pack` returns."""
     parts: Iterable[Any] = form.values() if isinstance(form, dict) else form if isinstance(form, list) else ()
     if isinstance(form, dict) and "class" in form:
         yield form["class"]

@@ -74,7 +74,7 @@ class Stochastic:
     bound_slack: float = np.inf
 
     def e_step(self, source: Source) -> Any:
-        return self.model.e_step(source, Assignment.by_lot(self.seed, self.iteration))
+        return self.model.e_step(source, Assignment.sampled(self.seed, self.iteration))
 
     def m_step(self, statistics: Any) -> "Stochastic":
         following = replace(self, model=self.model.m_step(statistics), iteration=self.iteration + 1)

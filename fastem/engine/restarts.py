@@ -33,7 +33,7 @@ class Record:
     loop: Any = None
 
 
-def begun(checkpoint: Checkpoint | None, random_state: np.random.RandomState) -> tuple[Record, np.random.RandomState]:
+def resumed(checkpoint: Checkpoint | None, random_state: np.random.RandomState) -> tuple[Record, np.random.RandomState]:
     """The record to go on from, and the generator as it was when the fit began."""
     found = None if checkpoint is None else checkpoint.state()
     if found is None:

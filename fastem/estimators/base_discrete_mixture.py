@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from fastem.estimators.base_mixture import BaseMixture
 from fastem.estimators.validation import Domain
-from fastem.families.discrete import ROWS_TO_CARRY, DiscreteMixtureModel
+from fastem.families.discrete import ENOUGH_ROWS, DiscreteMixtureModel
 from fastem.search.discrete import METHODS, DiscreteStarts
 from fastem.search.gaussian import checked_array, checked_weights
 from fastem.sources import Source
@@ -130,7 +130,7 @@ class DiscreteMixture(BaseMixture):
         return weights and getattr(self, self._means_init) is not None
 
     def _rows_to_begin(self, n_features: int) -> int:
-        return ROWS_TO_CARRY * self.n_components
+        return ENOUGH_ROWS * self.n_components
 
     def _model(self) -> DiscreteMixtureModel:
         weights = checked_array(self.weights_, np.shape(self.weights_), "weights_")

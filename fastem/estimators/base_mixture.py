@@ -119,7 +119,7 @@ class BaseMixture(OnlineMixin, LongFitMixin, DensityMixin, BaseEstimator, ABC):
         continued = self.warm_start and hasattr(self, "converged_")
         if continued and self.checkpoint is not None:
             raise ValueError("warm_start=True begins with fitted parameters: a checkpoint could not tell which.")
-        checkpoint, record, random_state = self._begun()
+        checkpoint, record, random_state = self._begin()
         seed = random_state.randint(LARGEST_SEED)
         source = self._source(X, sample_weight, reset=True, ensure_min_samples=2, seed=seed)
         self._check_size(source)
@@ -232,11 +232,10 @@ class BaseMixture(OnlineMixin, LongFitMixin, DensityMixin, BaseEstimator, ABC):
                 "or a larger reg_covar."
             )
         model = learned(fit.model)
-        retired = np.flatnonzero(model.weights == 0).tolist()
-        if retired:
+        empty = np.flatnonzero(model.weights == 0).tolist()
+        if empty:
             messages.append(
-                f"Components {retired} lost all their rows and were dropped: their weight is zero. Use fewer "
-                "components."
+                f"Components {empty} lost all their rows and were dropped: their weight is zero. Use fewer components."
             )
         for message in messages + self._warnings_of(model):
             warnings.warn(message, ConvergenceWarning, stacklevel=4)
@@ -271,7 +270,7 @@ class BaseMixture(OnlineMixin, LongFitMixin, DensityMixin, BaseEstimator, ABC):
         }[method]
         model = self._model()
         columns = (model.n_components,) if method == "predict_proba" else ()
-        return lambda rows, part: model.score(rows, **{name: part}), columns, dtype
+        return lambda rows, part: model.evaluate(rows, **{name: part}), columns, dtype
 
     def in_blocks(self, X, method="predict"):
         """What a method returns, block by block: nothing of the length of the data is ever held.
@@ -447,7 +446,7 @@ class _Watch:
     def __init__(self, verbose: int, interval: int, start: int, tasks: Tasks, repaired: dict[int | None, int]):
         self.verbose, self.interval, self.tasks = verbose, interval, tasks
         self.repaired = repaired
-        self.begun = self.last = perf_counter()
+        self.first = self.last = perf_counter()
         tasks.begin_start()
         if verbose:
             print(f"Initialization {start}")
@@ -465,7 +464,7 @@ class _Watch:
     def end(self, fit: Fit) -> None:
         self.tasks.end_start(fit.model)
         if self.verbose:
-            lapse = perf_counter() - self.begun
+            lapse = perf_counter() - self.first
             bound = fit.lower_bounds[-1] if fit.lower_bounds else -np.inf
             details = f" time lapse {lapse:.5f}s\t lower bound {bound:.5f}." if self.verbose > 1 else ""
             print(f"Initialization {'converged' if fit.converged else 'did not converge'}.{details}")

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
-from fastem.engine.restarts import Record, begun
+from fastem.engine.restarts import Record, resumed
 from fastem.estimators.callbacks import CallbackSupportMixin
 from fastem.storage.checkpoint import Checkpoint, described
 
@@ -28,7 +28,7 @@ class LongFitMixin(CallbackSupportMixin):
     checkpoint_every: int
     random_state: Any
 
-    def _begun(self) -> tuple[Checkpoint | None, Record, np.random.RandomState]:
+    def _begin(self) -> tuple[Checkpoint | None, Record, np.random.RandomState]:
         """The checkpoint, how far the fit has come, and the generator as it was when the fit began."""
         checkpoint = None
         if self.checkpoint is not None:
@@ -36,4 +36,4 @@ class LongFitMixin(CallbackSupportMixin):
             settings = {name: described(value) for name, value in parameters.items() if name not in OTHERWISE}
             settings["estimator"] = type(self).__name__
             checkpoint = Checkpoint(self.checkpoint, self.checkpoint_every, settings)
-        return checkpoint, *begun(checkpoint, check_random_state(self.random_state))
+        return checkpoint, *resumed(checkpoint, check_random_state(self.random_state))

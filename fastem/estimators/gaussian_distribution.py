@@ -220,7 +220,7 @@ class GaussianDistributionMixin:
         for first in range(0, len(rows), size):
             piece = rows[first : first + size]
             shares = np.empty((len(piece), model.n_components))
-            given.score(piece, responsibilities=shares)
+            given.evaluate(piece, responsibilities=shares)
             of_each = model.means[:, wanted] + np.einsum("kti,nki->nkt", slopes, piece[:, None] - given.means)
             mean[first : first + size] = np.einsum("nk,nkt->nt", shares, of_each)
             if covariance is not None:

@@ -186,7 +186,7 @@ class KMeans(OnlineMixin, LongFitMixin, ClassNamePrefixFeaturesOutMixin, Transfo
             If the data have fewer distinct rows than there are clusters. Or if Ctrl-C ended the fit: the centres are
             the best so far. With a `checkpoint`, KeyboardInterrupt is raised when it is written.
         """
-        checkpoint, record, random_state = self._begun()
+        checkpoint, record, random_state = self._begin()
         source = self._source(X, sample_weight, reset=True, seed=random_state.randint(LARGEST_SEED))
         if source.n_candidates < self.n_clusters:
             weighted = "" if sample_weight is None else " with a positive weight"

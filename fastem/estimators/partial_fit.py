@@ -83,12 +83,12 @@ class OnlineMixin:
             With its parameters after the last step, `n_samples_seen_` and `lower_bound_`, the mean of the batches of
             this call, each before its step.
         """
-        begun = hasattr(self, "n_samples_seen_")
-        waiting = [] if begun else getattr(self, "_first_rows", [])
+        started = hasattr(self, "n_samples_seen_")
+        waiting = [] if started else getattr(self, "_first_rows", [])
         random_state = check_random_state(self.random_state)
-        seed = 0 if begun else random_state.randint(LARGEST_SEED)
-        source = self._source(X, sample_weight, reset=not begun and not waiting, seed=seed)
-        if begun:
+        seed = 0 if started else random_state.randint(LARGEST_SEED)
+        source = self._source(X, sample_weight, reset=not started and not waiting, seed=seed)
+        if started:
             model, seen = self._model(), self.n_samples_seen_
         else:
             needed = 1 if self._start_is_complete() else self._rows_to_begin(source.n_features)

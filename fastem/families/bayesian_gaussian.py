@@ -17,7 +17,7 @@ from scipy.special import betaln, digamma, gammaln, multigammaln
 from fastem.families.covariances import CovarianceStructure, Moments, Scatter
 from fastem.families.gaussian import GaussianMixtureModel, check_that_rows_are_in_range
 from fastem.kernels import passes
-from fastem.kernels.accumulation import accumulated, in_single_precision, score_block
+from fastem.kernels.accumulation import accumulated, evaluate_block, in_single_precision
 from fastem.kernels.assignments import SOFT, Assignment
 from fastem.sources import Source
 
@@ -178,7 +178,7 @@ class BayesianGaussianMixtureModel:
         sums = source.total(partial(accumulated, self.kernel_parameters, with_moments=False))
         return float(sums[0] + sums[1]), float(sums[2])
 
-    def score(
+    def evaluate(
         self,
         rows: np.ndarray,
         log_density: np.ndarray | None = None,
@@ -187,7 +187,7 @@ class BayesianGaussianMixtureModel:
     ) -> None:
         """Write what `log_likelihood` sums (n,), the most probable component (n,), q(Z) (n, K): whichever is given."""
         outputs = {"log_density": log_density, "labels": labels, "responsibilities": responsibilities}
-        score_block(self.kernel_parameters, rows, **outputs)
+        evaluate_block(self.kernel_parameters, rows, **outputs)
 
     def sample(self, n_samples: int, random_state: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
         """Rows (n, D) of the mixture with the posterior means of the parameters, and their components (n,)."""

@@ -40,7 +40,7 @@ class BernoulliMixtureModel(DiscreteMixtureModel):
         a = self.pseudo_count
         return np.minimum((sums + a) / (counts[:, None] + 2 * a), 1.0)
 
-    def _sums_behind(self, counts: np.ndarray, batch: Statistics) -> np.ndarray:
+    def expected_statistics(self, counts: np.ndarray, batch: Statistics) -> np.ndarray:
         a = self.pseudo_count
         return np.clip(self.means * (counts[:, None] + 2 * a) - a, 0.0, counts[:, None])
 
@@ -51,10 +51,10 @@ class BernoulliMixtureModel(DiscreteMixtureModel):
         variances = self.means * (1.0 - self.means)
         return np.sqrt(np.where(variances > 0, variances, 1.0))
 
-    def _within(self, means: np.ndarray) -> np.ndarray:
+    def clipped(self, means: np.ndarray) -> np.ndarray:
         return np.clip(means, NEAREST * self.means, 1.0 - NEAREST * (1.0 - self.means))
 
-    def design(self, rows: np.ndarray) -> np.ndarray:
+    def sufficient_statistics(self, rows: np.ndarray) -> np.ndarray:
         return rows
 
     def coordinates(self, rows: np.ndarray) -> np.ndarray:

@@ -55,7 +55,7 @@ class CategoricalMixtureModel(DiscreteMixtureModel):
         """The sums over the levels of each column, once for every level."""
         return np.repeat(np.add.reduceat(table, self._starts, axis=1), self.n_levels, axis=1)
 
-    def _sums_behind(self, counts: np.ndarray, batch: Statistics) -> np.ndarray:
+    def expected_statistics(self, counts: np.ndarray, batch: Statistics) -> np.ndarray:
         a = self.pseudo_count
         sums = self.means * (counts[:, None] + a * np.repeat(self.n_levels, self.n_levels)) - a
         sums = np.maximum(sums, 0.0)
@@ -67,17 +67,17 @@ class CategoricalMixtureModel(DiscreteMixtureModel):
     def _scales(self) -> np.ndarray:
         return np.sqrt(np.where(self.means > 0, self.means, 1.0))
 
-    def _within(self, means: np.ndarray) -> np.ndarray:
+    def clipped(self, means: np.ndarray) -> np.ndarray:
         inside = np.maximum(means, NEAREST * self.means)
         return inside / self._column_totals(inside)
 
-    def design(self, rows: np.ndarray) -> np.ndarray:
+    def sufficient_statistics(self, rows: np.ndarray) -> np.ndarray:
         table = np.zeros((len(rows), self.means.shape[1]))
         np.put_along_axis(table, rows.astype(np.int64) + self._starts, 1.0, axis=1)
         return table
 
     def coordinates(self, rows: np.ndarray) -> np.ndarray:
-        return self.design(rows)
+        return self.sufficient_statistics(rows)
 
     def _draw(self, k: int, size: int, random_state: np.random.RandomState) -> np.ndarray:
         columns = [

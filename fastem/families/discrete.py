@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
-from fastem.kernels.accumulation import accumulated, score_block
+from fastem.kernels.accumulation import accumulated, evaluate_block
 from fastem.kernels.assignments import SOFT, Assignment
 from fastem.kernels.passes import HEADER
 from fastem.sources import Source
@@ -16,7 +16,7 @@ EMPTY = 1e-13  # share of the rows below which a component has no row to itself:
 IMPOSSIBLE = -1e200  # a log-likelihood that no possible rows have
 LEAST_SCALE = 0.03  # of a residual: a value that is nearly never seen is not to decide alone
 TINY = np.finfo(np.float64).tiny
-ROWS_TO_CARRY = 10  # rows that a component should expect to have
+ENOUGH_ROWS = 10  # rows that a component should expect to have
 NEAREST = 0.01  # of its distance to the edge of the possible values a parameter keeps in an extrapolation
 
 
@@ -51,7 +51,7 @@ class DiscreteMixtureModel(ABC):
     Attributes
     ----------
     weights : ndarray of shape (K,)
-        A retired component has weight zero.
+        An empty component has weight zero.
     means : ndarray of shape (K, C)
         E[t(x) | k].
     pseudo_count : float
@@ -95,7 +95,7 @@ class DiscreteMixtureModel(ABC):
         """The means (K, C) of the greatest posterior density for positive counts (K,) and sums (K, C)."""
 
     @abstractmethod
-    def _sums_behind(self, counts: np.ndarray, batch: Statistics) -> np.ndarray:
+    def expected_statistics(self, counts: np.ndarray, batch: Statistics) -> np.ndarray:
         """Sums (K, C) whose estimate, with these counts, are the means of this model: possible ones, zero for none."""
 
     @abstractmethod
@@ -107,11 +107,11 @@ class DiscreteMixtureModel(ABC):
         """Standard deviations (K, C) of t(x), which measure steps of the means."""
 
     @abstractmethod
-    def _within(self, means: np.ndarray) -> np.ndarray:
+    def clipped(self, means: np.ndarray) -> np.ndarray:
         """Possible means near these, which an extrapolation from `self` has led to."""
 
     @abstractmethod
-    def design(self, rows: np.ndarray) -> np.ndarray:
+    def sufficient_statistics(self, rows: np.ndarray) -> np.ndarray:
         """t(x) of rows (n, D), as (n, C)."""
 
     @abstractmethod
@@ -120,7 +120,7 @@ class DiscreteMixtureModel(ABC):
 
     def residuals(self, rows: np.ndarray, k: int) -> np.ndarray:
         """t(x) of rows (n, D) less its mean in component k, in standard deviations, (n, C)."""
-        return (self.design(rows) - self.means[k]) / np.maximum(self._scales()[k], LEAST_SCALE)
+        return (self.sufficient_statistics(rows) - self.means[k]) / np.maximum(self._scales()[k], LEAST_SCALE)
 
     @abstractmethod
     def _draw(self, k: int, size: int, random_state: np.random.RandomState) -> np.ndarray:
@@ -137,9 +137,9 @@ class DiscreteMixtureModel(ABC):
         """Free parameters: means, and weights unless they are fixed."""
         return self.n_components * self._n_free_means + self.fit_weights * (self.n_components - 1)
 
-    def carried_by(self, n_rows: int) -> bool:
+    def enough_rows(self, n_rows: int) -> bool:
         """Whether each component can expect some rows."""
-        return bool(self.weights[self.weights > 0].min() * n_rows >= ROWS_TO_CARRY)
+        return bool(self.weights[self.weights > 0].min() * n_rows >= ENOUGH_ROWS)
 
     def detached(self: M) -> M:
         """The parameters alone, for other rows."""
@@ -186,7 +186,7 @@ class DiscreteMixtureModel(ABC):
         total = float(added[0] + added[1])
         return total if total > IMPOSSIBLE else -np.inf, float(added[2])
 
-    def score(
+    def evaluate(
         self,
         rows: np.ndarray,
         log_density: np.ndarray | None = None,
@@ -195,7 +195,7 @@ class DiscreteMixtureModel(ABC):
     ) -> None:
         """Write log p(x) (n,), the most probable component (n,), responsibilities (n, K): whichever is given."""
         outputs = {"log_density": log_density, "labels": labels, "responsibilities": responsibilities}
-        score_block(self.kernel_parameters, rows, **outputs)
+        evaluate_block(self.kernel_parameters, rows, **outputs)
         if log_density is not None:
             log_density[log_density < IMPOSSIBLE] = -np.inf
 
@@ -229,7 +229,7 @@ class DiscreteMixtureModel(ABC):
         means, without the prior.
         """
         past = (1.0 - rate) * statistics.weight / rate * self.weights
-        sums = self._sums_behind(past, statistics) + statistics.sums
+        sums = self.expected_statistics(past, statistics) + statistics.sums
         counts = past + statistics.counts
         return self.detached().m_step(statistics._replace(counts=counts, sums=sums, row_terms=None))
 
@@ -261,4 +261,4 @@ class DiscreteMixtureModel(ABC):
             weights[alive] = coordinates[:, 0] * np.sqrt(self.weights[alive])
             weights = weights / weights.sum()
         means[alive] += self._scales()[alive] * coordinates[:, 1:] / coordinates[:, :1]
-        return replace(self, weights=weights, means=np.where(alive[:, None], self._within(means), self.means))
+        return replace(self, weights=weights, means=np.where(alive[:, None], self.clipped(means), self.means))

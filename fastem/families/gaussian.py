@@ -9,7 +9,7 @@ from scipy.linalg import solve_triangular
 
 from fastem.families.covariances import EPSILON, CovarianceStructure, Moments, Scatter
 from fastem.kernels import passes
-from fastem.kernels.accumulation import accumulated, in_single_precision, score_block
+from fastem.kernels.accumulation import accumulated, evaluate_block, in_single_precision
 from fastem.kernels.assignments import SOFT, Assignment
 from fastem.sources import Source
 
@@ -56,7 +56,7 @@ class GaussianMixtureModel:
     ----------
     structure : CovarianceStructure
     weights : ndarray of shape (K,)
-        A retired component has weight zero.
+        An empty component has weight zero.
     means : ndarray of shape (K, D)
     covariances, whiteners : ndarray
         See `fastem.families.covariances`.
@@ -94,7 +94,7 @@ class GaussianMixtureModel:
         free = self.structure.n_parameters(self.n_components, self.n_features)
         return free + self.n_components * self.n_features + self.n_components - 1
 
-    def carried_by(self, n_rows: int) -> bool:
+    def enough_rows(self, n_rows: int) -> bool:
         """Whether each component can expect twice the rows that a covariance needs."""
         alive = self.weights[self.weights > 0]
         return bool(alive.min() * n_rows >= 2 * (self.n_features + 1)) and not self.repairs
@@ -137,7 +137,7 @@ class GaussianMixtureModel:
         sums = source.total(partial(accumulated, self.kernel_parameters, with_moments=False))
         return float(sums[0] + sums[1]), float(sums[2])
 
-    def score(
+    def evaluate(
         self,
         rows: np.ndarray,
         log_density: np.ndarray | None = None,
@@ -146,7 +146,7 @@ class GaussianMixtureModel:
     ) -> None:
         """Write log p(x) (n,), the most probable component (n,), responsibilities (n, K): whichever is given."""
         outputs = {"log_density": log_density, "labels": labels, "responsibilities": responsibilities}
-        score_block(self.kernel_parameters, rows, **outputs)
+        evaluate_block(self.kernel_parameters, rows, **outputs)
 
     def sample(self, n_samples: int, random_state: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
         """Rows (n, D) and their components (n,), component after component."""

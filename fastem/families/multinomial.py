@@ -50,7 +50,7 @@ class MultinomialMixtureModel(DiscreteMixtureModel):
         totals = smoothed.sum(axis=1, keepdims=True)  # zero if all rows are: they say nothing
         return np.where(totals > 0, smoothed / np.where(totals > 0, totals, 1.0), self.means)
 
-    def _sums_behind(self, counts: np.ndarray, batch: Statistics) -> np.ndarray:
+    def expected_statistics(self, counts: np.ndarray, batch: Statistics) -> np.ndarray:
         a, totals = self.pseudo_count, counts[:, None] * batch.sums.sum() / batch.weight
         sums = np.maximum(self.means * (totals + self.n_features * a) - a, 0.0)
         return sums * totals / np.maximum(sums.sum(axis=1, keepdims=True), TINY)
@@ -61,11 +61,11 @@ class MultinomialMixtureModel(DiscreteMixtureModel):
     def _scales(self) -> np.ndarray:
         return np.sqrt(np.where(self.means > 0, self.means, 1.0))
 
-    def _within(self, means: np.ndarray) -> np.ndarray:
+    def clipped(self, means: np.ndarray) -> np.ndarray:
         inside = np.maximum(means, NEAREST * self.means)
         return inside / inside.sum(axis=1, keepdims=True)
 
-    def design(self, rows: np.ndarray) -> np.ndarray:
+    def sufficient_statistics(self, rows: np.ndarray) -> np.ndarray:
         return rows
 
     def coordinates(self, rows: np.ndarray) -> np.ndarray:

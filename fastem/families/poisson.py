@@ -39,7 +39,7 @@ class PoissonMixtureModel(DiscreteMixtureModel):
         a = self.pseudo_count
         return (sums + a * _mean_row(counts, sums)) / (counts[:, None] + a)
 
-    def _sums_behind(self, counts: np.ndarray, batch: Statistics) -> np.ndarray:
+    def expected_statistics(self, counts: np.ndarray, batch: Statistics) -> np.ndarray:
         a = self.pseudo_count
         sums = self.means * (counts[:, None] + a) - a * (self.weights @ self.means)
         return np.where(counts[:, None] > 0, np.maximum(sums, 0.0), 0.0)
@@ -50,10 +50,10 @@ class PoissonMixtureModel(DiscreteMixtureModel):
     def _scales(self) -> np.ndarray:
         return np.sqrt(np.where(self.means > 0, self.means, 1.0))
 
-    def _within(self, means: np.ndarray) -> np.ndarray:
+    def clipped(self, means: np.ndarray) -> np.ndarray:
         return np.maximum(means, NEAREST * self.means)
 
-    def design(self, rows: np.ndarray) -> np.ndarray:
+    def sufficient_statistics(self, rows: np.ndarray) -> np.ndarray:
         return rows
 
     def coordinates(self, rows: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from fastem.families.covariances import STRUCTURES, Moments
 from fastem.families.gaussian import EMPTY, GaussianMixtureModel, check_that_rows_are_in_range
 from fastem.families.gaussian import Statistics as GaussianStatistics
 from fastem.kernels import passes
-from fastem.kernels.accumulation import accumulated, score_block
+from fastem.kernels.accumulation import accumulated, evaluate_block
 from fastem.kernels.assignments import SOFT, Assignment
 from fastem.kernels.families.student import parameters_of, unpack
 from fastem.sources import Source
@@ -110,8 +110,8 @@ class StudentTMixtureModel:
         """That of the scales: the M-step of the degrees of freedom takes nothing from the bound."""
         return self.gaussian.bound_slack
 
-    def carried_by(self, n_rows: int) -> bool:
-        return self.gaussian.carried_by(n_rows)
+    def enough_rows(self, n_rows: int) -> bool:
+        return self.gaussian.enough_rows(n_rows)
 
     def detached(self) -> "StudentTMixtureModel":
         return self
@@ -145,9 +145,9 @@ class StudentTMixtureModel:
         sums = source.total(partial(accumulated, self.kernel_parameters, with_moments=False))
         return float(sums[0] + sums[1]), float(sums[2])
 
-    def score(self, rows: np.ndarray, **outputs: np.ndarray | None) -> None:
+    def evaluate(self, rows: np.ndarray, **outputs: np.ndarray | None) -> None:
         """Write `log_density` (n,), `labels` (n,), `responsibilities` (n, K): whichever is given."""
-        score_block(self.kernel_parameters, rows, **outputs)
+        evaluate_block(self.kernel_parameters, rows, **outputs)
 
     def sample(self, n_samples: int, random_state: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
         """Rows (n, D) and their components (n,), component after component."""

@@ -162,7 +162,7 @@ def _opened(model: Any, X: Any, sample_weight: Any) -> tuple[Source, Logarithms]
 
 def _of_mixture(model: Any, rows: Array) -> tuple[Array, Array]:
     log_density, posterior = np.empty(len(rows)), np.empty((len(rows), model.n_components))
-    model.score(rows, log_density=log_density, responsibilities=posterior)
+    model.evaluate(rows, log_density=log_density, responsibilities=posterior)
     with np.errstate(divide="ignore"):
         log_posterior, log_weights = np.log(posterior), np.log(model.weights)
     impossible = log_density == -np.inf
@@ -172,7 +172,7 @@ def _of_mixture(model: Any, rows: Array) -> tuple[Array, Array]:
         mine = lost[:, k]
         alone = replace(model, weights=np.eye(model.n_components)[k])
         conditional = np.empty(mine.sum())
-        alone.score(rows[mine], log_density=conditional)
+        alone.evaluate(rows[mine], log_density=conditional)
         log_posterior[mine, k] = log_weights[k] + conditional - log_density[mine]
     log_joint = np.where(impossible[:, None], -np.inf, log_density[:, None] + log_posterior)
     return log_joint, log_posterior

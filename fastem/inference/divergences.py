@@ -284,13 +284,13 @@ def _expectation(
 
 def _log_density(model: GaussianMixtureModel, rows: Array) -> Array:
     log_density = np.empty(len(rows))
-    model.score(rows, log_density=log_density)
+    model.evaluate(rows, log_density=log_density)
     return log_density
 
 
 def _entropies_of_posteriors(model: GaussianMixtureModel, rows: Array) -> Array:
     responsibilities = np.empty((len(rows), model.n_components))
-    model.score(rows, responsibilities=responsibilities)
+    model.evaluate(rows, responsibilities=responsibilities)
     return entr(responsibilities).sum(axis=1)
 
 

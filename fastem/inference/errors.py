@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from fastem.estimators.gaussian_mixture import GaussianMixture
 from fastem.families.gaussian import EMPTY, GaussianMixtureModel
-from fastem.inference.gradient import opened
+from fastem.inference.gradient import model_and_source
 from fastem.inference.information import Information, information_of
 from fastem.inference.layout import Layout
 
@@ -182,7 +182,7 @@ def standard_errors(model: GaussianMixture, X: Any, kind: str = "louis", sample_
     (0.935414, 0.935414)
     """
     _check_kind(kind, KINDS)
-    theta, source = opened(model, X, sample_weight)
+    theta, source = model_and_source(model, X, sample_weight)
     layout = Layout.of(theta)
     estimates = layout.pack(theta.weights, theta.means, theta.covariances)
     alive = _alive(theta)
@@ -191,8 +191,8 @@ def standard_errors(model: GaussianMixture, X: Any, kind: str = "louis", sample_
     places = _places(layout, alive)
     covariance[np.ix_(places, places)], messages = _covariance(subset(theta, alive), found, kind, alive)
     if len(alive) < theta.n_components:
-        retired = np.setdiff1d(np.arange(theta.n_components), alive).tolist()
-        messages.append(f"Components {retired} have the weight zero, the boundary of what is possible: NaN.")
+        empty = np.setdiff1d(np.arange(theta.n_components), alive).tolist()
+        messages.append(f"Components {empty} have the weight zero, the boundary of what is possible: NaN.")
     for message in messages:
         warnings.warn(message, InferenceWarning, stacklevel=2)
     return StandardErrors.of(layout, estimates, covariance, kind)
@@ -232,7 +232,7 @@ def observed_information(model: GaussianMixture, X: Any, kind: str = "louis", sa
         covariance move together with their mirror images. NaN for components of weight zero.
     """
     _check_kind(kind, KINDS[:2])
-    theta, source = opened(model, X, sample_weight)
+    theta, source = model_and_source(model, X, sample_weight)
     layout, alive = Layout.of(theta), _alive(theta)
     found = information_of(subset(theta, alive), source)
     inverse = np.linalg.inv(found.jacobian)

@@ -67,7 +67,7 @@ def score(model: GaussianMixture, X: Any, sample_weight: Any = None) -> Score:
     >>> score(normal, [[1.0], [4.0]]).means  # the sum of x - mu, over the variance
     array([[2.5]])
     """
-    theta, source = opened(model, X, sample_weight)
+    theta, source = model_and_source(model, X, sample_weight)
     statistics = theta.e_step(source)
     counts, first = statistics.moments.counts, statistics.moments.first
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -108,7 +108,7 @@ def _between(theta: GaussianMixtureModel, counts: np.ndarray, first: np.ndarray)
     )
 
 
-def opened(model: Any, X: Any, sample_weight: Any) -> tuple[GaussianMixtureModel, Source]:
+def model_and_source(model: Any, X: Any, sample_weight: Any) -> tuple[GaussianMixtureModel, Source]:
     """The parameters of a fitted Gaussian mixture and the rows.
 
     Raises

@@ -114,7 +114,7 @@ class OfRows:
     def _add(self, rows: np.ndarray, roots: np.ndarray, outer: np.ndarray, grams: np.ndarray) -> None:
         model, layout = self.model, Layout.of(self.model)
         responsibilities = np.empty((len(rows), model.n_components))
-        model.score(rows, responsibilities=responsibilities)
+        model.evaluate(rows, responsibilities=responsibilities)
         whiteners = model.structure.expand(model.whiteners, *model.means.shape)
         scores = np.zeros((len(rows), layout.size))
         for k, whitener in enumerate(whiteners):

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 
 from fastem.estimators.gaussian_mixture import GaussianMixture
 from fastem.inference.errors import InferenceWarning, StandardErrors
-from fastem.inference.gradient import opened
+from fastem.inference.gradient import model_and_source
 from fastem.inference.layout import Layout
 from fastem.sources import Source
 
@@ -93,7 +93,7 @@ def bootstrap(
         If refits failed.
     """
     _check(n_boot, kind)
-    theta, source = opened(model, X, sample_weight)
+    theta, source = model_and_source(model, X, sample_weight)
     if model.e_step != "soft":
         raise ValueError(f"The refits maximise the likelihood; e_step={model.e_step!r} does not.")
     if not (theta.weights > 0).all():

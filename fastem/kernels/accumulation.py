@@ -201,7 +201,7 @@ def kernel_of(parameters: Any) -> Any:
     return getattr(parameters, "kernel", None) or sys.modules[type(parameters).__module__]
 
 
-def score_block(
+def evaluate_block(
     parameters: Any,
     rows: np.ndarray,
     *,

@@ -33,7 +33,7 @@ class Assignment(NamedTuple):
     key: np.uint64 = np.uint64(0)
 
     @classmethod
-    def by_lot(cls, seed: int, iteration: int) -> "Assignment":
+    def sampled(cls, seed: int, iteration: int) -> "Assignment":
         """Components drawn from the posterior, other ones in every iteration."""
         return cls(STOCHASTIC, np.uint64(mixed(mixed(seed) + iteration)))
 
@@ -98,7 +98,7 @@ def assign_to_the_best(v, n_panels, n_components, scores, top, weights, root, su
 
 
 @vectorised
-def assign_by_lot(v, n_panels, n_components, scores, weights, root, key, first_row):
+def assign_sampled(v, n_panels, n_components, scores, weights, root, key, first_row):
     """What `tiles.normalise` leaves of the scores into one for a component drawn from the posterior, zero for others.
 
     That is the first component at which the sum of the responsibilities exceeds a uniform number of [0, 1).

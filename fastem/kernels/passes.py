@@ -8,7 +8,7 @@ which rows arrive changes a bit of the result.
 import numpy as np
 from numba import prange
 
-from fastem.kernels.assignments import HARD, NO_MOMENTS, STOCHASTIC, assign_by_lot, assign_to_the_best
+from fastem.kernels.assignments import HARD, NO_MOMENTS, STOCHASTIC, assign_sampled, assign_to_the_best
 from fastem.kernels.compilation import address_of, call_at, inlined, jitted, parallel
 from fastem.kernels.tiles import load_tile, new_tile, normalise, nowhere, panel_rows, square_responsibilities
 
@@ -94,7 +94,7 @@ def respond(n_panels, n_components, tile, kind, key, first_row):
         tile.totals,
     )
     if kind == STOCHASTIC:
-        assign_by_lot(n_panels, n_components, tile.scores, tile.weights, tile.root, key, first_row)
+        assign_sampled(n_panels, n_components, tile.scores, tile.weights, tile.root, key, first_row)
 
 
 @inlined

@@ -165,7 +165,7 @@ class DiscreteStarts(Generic[M]):
             shares = part if part.ndim == 2 else part[:, None] == np.arange(self.blank.n_components)
             shares = weights[:, None] * shares
             counts = counts + shares.sum(axis=0)
-            sums = sums + np.einsum("nk,nc->kc", shares, self.blank.design(rows))
+            sums = sums + np.einsum("nk,nc->kc", shares, self.blank.sufficient_statistics(rows))
         pseudo_count = max(self.blank.pseudo_count, SEARCH_PSEUDO_COUNT)
         borrowed = sums.sum(axis=0) / counts.sum()
         statistics = Statistics(np.nan, np.nan, counts + 1.0, sums + borrowed)

@@ -66,7 +66,7 @@ def split_and_merge(
 def _moves(model: DiscreteMixtureModel, rows: np.ndarray, weights: np.ndarray) -> Iterator[np.ndarray]:
     """Responsibilities (n, K) after a move, the most promising ones first."""
     shares = np.empty((len(rows), model.n_components))
-    model.score(rows, responsibilities=shares)
+    model.evaluate(rows, responsibilities=shares)
     splits = sorted((_split(model, rows, weights * shares[:, k], k) for k in range(model.n_components)), key=_promise)
     pairs = _pairs(weights, shares)
     for split in splits[::-1][:SPLITS]:

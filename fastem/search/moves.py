@@ -77,7 +77,7 @@ class _Move(NamedTuple):
 def _moves(model, rows, weights, random_state, known: dict[int, _Split]) -> Iterator[_Move]:
     """Starts that differ by one move, the most promising first; a split that is still `known` is not tried again."""
     labels = np.empty(len(rows), dtype=np.int64)
-    model.score(rows, labels=labels)
+    model.evaluate(rows, labels=labels)
     misfits = _misfits(model, rows, labels)
     suspects = [int(k) for k in np.argsort(-misfits, kind="stable")[:SUSPECTS]]
     for k in suspects:
@@ -157,7 +157,7 @@ def _best_of_one(model, x, w) -> float:
 def _overlapping_pairs(model, rows) -> list[tuple[int, int]]:
     """Pairs of components by the cosine of their responsibilities, the most alike first."""
     responsibilities = np.empty((len(rows), model.n_components))
-    model.score(rows, responsibilities=responsibilities)
+    model.evaluate(rows, responsibilities=responsibilities)
     products = np.einsum("ni,nj->ij", responsibilities, responsibilities)
     norms = np.sqrt(np.diagonal(products)) + np.finfo(float).tiny
     i, j = np.triu_indices(model.n_components, 1)

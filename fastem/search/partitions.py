@@ -45,7 +45,7 @@ def model_of_partition(
     *,
     shrink: bool = False,
 ) -> GaussianMixtureModel:
-    """The M-step of a partition of all rows that `blocks()` yields; a component without rows starts retired.
+    """The M-step of a partition of all rows that `blocks()` yields; a component without rows starts empty.
 
     With `shrink` every cluster borrows D + 1 rows from the covariance within all: a cluster of a few rows has hardly
     one of its own.

@@ -23,7 +23,7 @@ class Sized(Model, Protocol):
     @property
     def n_parameters(self) -> int: ...
 
-    def carried_by(self, n_rows: int) -> bool:
+    def enough_rows(self, n_rows: int) -> bool:
         """Whether so many rows can determine all its parameters."""
         ...
 
@@ -57,8 +57,8 @@ def grow(model: M, sample: Block, first: int) -> M:
     A level that can't carry the model, or takes a component below what it can carry, leaves no trace.
     """
     for size in level_sizes(first, len(sample.rows)):
-        if model.carried_by(size):
+        if model.enough_rows(size):
             found = run_level(model, sample, size).model
-            if found.carried_by(size):
+            if found.enough_rows(size):
                 model = found
     return model

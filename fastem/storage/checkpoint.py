@@ -13,7 +13,7 @@ import numpy as np
 
 from fastem.registry import __version__
 from fastem.storage.atomic import atomic_write
-from fastem.storage.packing import packed, unpacked
+from fastem.storage.packing import pack, unpack
 
 FORMAT = "fastem checkpoint"
 FORMAT_VERSION = 2  # classes are named by their modules
@@ -51,7 +51,7 @@ class Checkpoint:
             return None
         meta, arrays = self._found
         try:
-            return unpacked(meta["state"], arrays, self.modules)
+            return unpack(meta["state"], arrays, self.modules)
         except (KeyError, TypeError, ValueError, AttributeError, ImportError) as error:
             raise ValueError(f"{self.path}: a damaged checkpoint ({error})") from None
 
@@ -66,7 +66,7 @@ class Checkpoint:
     def keep(self, state: Any, *, now: bool = False) -> None:
         """Remember the state after a pass, and write it if that is due or must be `now`."""
         arrays: dict[str, np.ndarray] = {}
-        self._content = packed(state, arrays), arrays
+        self._content = pack(state, arrays), arrays
         self._waiting += 1
         if now or self._waiting >= self.every:
             self.flush()

@@ -1,6 +1,6 @@
 """The state of a fit as JSON and arrays, and back, without pickle: reading one runs nothing that it holds.
 
-What can be packed: numbers, text, None, arrays, lists, tuples, dictionaries, and dataclasses or named tuples of them.
+What can be pack: numbers, text, None, arrays, lists, tuples, dictionaries, and dataclasses or named tuples of them.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ import numpy as np
 OWN = "fastem"
 
 
-def packed(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+def pack(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     """The value as JSON has it; its arrays go into `arrays`.
 
     Raises
@@ -31,20 +31,20 @@ def packed(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list):
-        return [packed(element, arrays) for element in value]
+        return [pack(element, arrays) for element in value]
     if isinstance(value, dict):
-        return {"pairs": [[packed(key, arrays), packed(element, arrays)] for key, element in value.items()]}
+        return {"pairs": [[pack(key, arrays), pack(element, arrays)] for key, element in value.items()]}
     names = _fields(value)
     if names is None:
         if isinstance(value, tuple):
-            return {"tuple": [packed(element, arrays) for element in value]}
+            return {"tuple": [pack(element, arrays) for element in value]}
         raise TypeError(f"a {type(value).__name__} cannot be kept")
-    fields = {name: packed(getattr(value, name), arrays) for name in names}
+    fields = {name: pack(getattr(value, name), arrays) for name in names}
     return {"class": f"{type(value).__module__}:{type(value).__qualname__}", "fields": fields}
 
 
-def unpacked(value: Any, arrays: dict[str, np.ndarray], modules: Iterable[str] = ()) -> Any:
-    """The value that `packed` has taken apart.
+def unpack(value: Any, arrays: dict[str, np.ndarray], modules: Iterable[str] = ()) -> Any:
+    """The value that `pack` has taken apart.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def unpacked(value: Any, arrays: dict[str, np.ndarray], modules: Iterable[str] =
         If it names a class from elsewhere.
     """
     if isinstance(value, list):
-        return [unpacked(element, arrays, modules) for element in value]
+        return [unpack(element, arrays, modules) for element in value]
     if not isinstance(value, dict):
         return value
     if "array" in value:
@@ -67,11 +67,11 @@ def unpacked(value: Any, arrays: dict[str, np.ndarray], modules: Iterable[str] =
     if "scalar" in value:
         return arrays[value["scalar"]][()]
     if "tuple" in value:
-        return tuple(unpacked(element, arrays, modules) for element in value["tuple"])
+        return tuple(unpack(element, arrays, modules) for element in value["tuple"])
     if "pairs" in value:
-        return {unpacked(key, arrays, modules): unpacked(element, arrays, modules) for key, element in value["pairs"]}
+        return {unpack(key, arrays, modules): unpack(element, arrays, modules) for key, element in value["pairs"]}
     made_of = _class(value["class"], modules)
-    return made_of(**{name: unpacked(field, arrays, modules) for name, field in value["fields"].items()})
+    return made_of(**{name: unpack(field, arrays, modules) for name, field in value["fields"].items()})
 
 
 def _fields(value: Any) -> list[str] | None:

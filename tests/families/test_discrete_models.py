@@ -108,7 +108,7 @@ def test_responsibilities_sum_to_one(data):
         family, 40, data.draw(st.integers(1, 6)), data.draw(st.integers(1, 20)), data.draw(st.integers(0, 50))
     )
     responsibilities = np.empty((40, len(problem.weights)))
-    model_of(problem).score(problem.rows, responsibilities=responsibilities)
+    model_of(problem).evaluate(problem.rows, responsibilities=responsibilities)
     assert_allclose(responsibilities.sum(axis=1), 1.0, rtol=1e-13)
     assert (responsibilities >= 0).all()
 
@@ -157,7 +157,7 @@ def test_smoothing_makes_every_row_possible(family):
     rows = np.zeros_like(problem.rows)  # no other value is ever seen
     model = em_step(model_of(problem, pseudo_count=1e-10), as_source(rows))
     density = np.empty(200)
-    model.score(problem.rows, log_density=density)
+    model.evaluate(problem.rows, log_density=density)
     assert np.isfinite(density).all()
 
 
@@ -235,5 +235,7 @@ def test_samples_have_the_means_of_their_components(family):
     if family == "multinomial":
         assert_array_equal(rows.sum(axis=1), 8)
     for k in range(3):
-        means = model.design(rows[labels == k].astype(float)).mean(axis=0) / (8 if family == "multinomial" else 1)
+        means = model.sufficient_statistics(rows[labels == k].astype(float)).mean(axis=0) / (
+            8 if family == "multinomial" else 1
+        )
         assert_allclose(means, problem.table[k], atol=0.1 if family == "poisson" else 0.02)

@@ -108,8 +108,8 @@ def test_full_covariances_that_have_the_structure_give_the_same_density(structur
     problem = case(structure, 200, 4, 3)
     full = model_of(problem._replace(structure="full", covariances=problem.matrices))
     here, there = np.empty(200), np.empty(200)
-    model_of(problem).score(problem.rows, log_density=here)
-    full.score(problem.rows, log_density=there)
+    model_of(problem).evaluate(problem.rows, log_density=here)
+    full.evaluate(problem.rows, log_density=there)
     assert_allclose(here, there, rtol=1e-12)
 
 
@@ -181,6 +181,6 @@ def test_the_likelihood_never_falls_and_responsibilities_sum_to_one(structure, s
             break
     assert (np.diff(bounds) >= -1e-10 * np.maximum(1.0, np.abs(bounds[1:]))).all()
     shares = np.empty((len(problem.rows), len(problem.weights)))
-    model.score(problem.rows, responsibilities=shares)
+    model.evaluate(problem.rows, responsibilities=shares)
     assert_allclose(shares.sum(axis=1), 1.0, rtol=1e-12)
     assert (shares >= 0).all()

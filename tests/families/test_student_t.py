@@ -58,7 +58,7 @@ def test_scores_are_those_of_scipys_density(structure, shape):
     n_rows, _, n_components = shape
     joint = log_joint(problem)
     density, labels, shares = np.empty(n_rows), np.empty(n_rows, dtype=np.int64), np.empty((n_rows, n_components))
-    model_of(problem).score(problem.rows, log_density=density, labels=labels, responsibilities=shares)
+    model_of(problem).evaluate(problem.rows, log_density=density, labels=labels, responsibilities=shares)
     assert_allclose(density, reference.log_density(joint), rtol=1e-12, atol=1e-12)
     assert_allclose(shares, reference.responsibilities(joint), rtol=1e-10, atol=1e-15)
     assert_array_equal(labels, joint.argmax(axis=1))
@@ -69,8 +69,8 @@ def test_many_degrees_of_freedom_are_the_gaussian(structure):
     problem = case(structure, 200, 3, 2)
     model = model_of(problem, nu=np.full(2, GREATEST))
     found, expected = np.empty(200), np.empty(200)
-    model.score(problem.rows, log_density=found)
-    model.gaussian.score(problem.rows, log_density=expected)
+    model.evaluate(problem.rows, log_density=found)
+    model.gaussian.evaluate(problem.rows, log_density=expected)
     assert_allclose(found, expected, atol=1e-3)  # d2^2 / (4 nu)
     second_order = (reference.t_log_joint(*problem[1:2], *problem[3:5], problem.matrices, np.full(2, 1e6))).T
     assert_allclose(found, np.logaddexp(*second_order), atol=2e-8)  # SciPy's own rounding
@@ -150,7 +150,7 @@ def test_threads_change_no_bit(monkeypatch):
     for work in (0, 2**62):
         monkeypatch.setattr(accumulation, "PARALLEL_WORK", work)
         density = np.empty(1500)
-        accumulation.score_block(parameters, problem.rows, log_density=density)
+        accumulation.evaluate_block(parameters, problem.rows, log_density=density)
         results.append((Accumulation(parameters).consume([(problem.rows, problem.sample_weight)]), density))
     for threaded, serial in zip(*results, strict=True):
         assert_array_equal(threaded, serial)

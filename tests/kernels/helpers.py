@@ -40,5 +40,5 @@ def scored(case, rows):
         "labels": np.full(len(rows), -1),
         "responsibilities": np.full((len(rows), n_components), np.nan),
     }
-    accumulation.score_block(kernel_parameters(case), rows, **out)
+    accumulation.evaluate_block(kernel_parameters(case), rows, **out)
     return out["log_density"], out["labels"], out["responsibilities"]

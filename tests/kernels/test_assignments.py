@@ -55,13 +55,13 @@ def test_moments_of_the_most_probable_components(case):
 
 @every_case
 def test_moments_of_components_that_are_drawn(case):
-    sums = sums_of(case, Assignment.by_lot(SEED, ITERATION))
+    sums = sums_of(case, Assignment.sampled(SEED, ITERATION))
     assert_moments(case, sums, reference.drawn(case.log_joint, reference.uniform(case.rows, SEED, ITERATION)))
     assert_array_equal(sums[:3], sums_of(case, Assignment(1))[:3])  # the log-likelihood is that of the posterior
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
-@pytest.mark.parametrize("assignment", [BEST, Assignment.by_lot(SEED, ITERATION)], ids=["best", "lot"])
+@pytest.mark.parametrize("assignment", [BEST, Assignment.sampled(SEED, ITERATION)], ids=["best", "lot"])
 def test_counts_in_single_precision(structure, assignment):
     problem = case(structure, 257, 3, 4)
     parameters = accumulation.in_single_precision(kernel_parameters(problem))
@@ -73,7 +73,7 @@ def test_counts_in_single_precision(structure, assignment):
     assert_allclose(found, expected.T @ problem.sample_weight, rtol=1e-5)
 
 
-@pytest.mark.parametrize("assignment", [BEST, Assignment.by_lot(SEED, ITERATION)], ids=["best", "lot"])
+@pytest.mark.parametrize("assignment", [BEST, Assignment.sampled(SEED, ITERATION)], ids=["best", "lot"])
 @pytest.mark.parametrize("threads", [False, True])
 def test_blocks_and_threads_change_no_bit(assignment, threads, monkeypatch):
     problem = case("diag", 1000, 3, 4)
@@ -98,7 +98,7 @@ def test_draws_follow_the_posterior_and_differ_between_iterations():
     """Chi-squared over many iterations; the expected counts are sums of responsibilities."""
     problem = case("diag", 400, 1, 3)._replace(sample_weight=np.ones(400))
     n_draws = 300
-    counts = [moments(problem, sums_of(problem, Assignment.by_lot(5, n)))[0] for n in range(n_draws)]
+    counts = [moments(problem, sums_of(problem, Assignment.sampled(5, n)))[0] for n in range(n_draws)]
     shares = reference.responsibilities(problem.log_joint)
     variance = (shares * (1 - shares)).sum(axis=0)
     z = (np.mean(counts, axis=0) - shares.sum(axis=0)) / np.sqrt(variance / n_draws)
@@ -108,7 +108,7 @@ def test_draws_follow_the_posterior_and_differ_between_iterations():
 
 def test_parts_that_are_added_up_draw_for_themselves():
     rows = case("diag", 300, 2, 2).rows
-    assignment = Assignment.by_lot(SEED, ITERATION)
+    assignment = Assignment.sampled(SEED, ITERATION)
     assert assignment.of_part(rows[0]) == assignment.of_part(rows[0].copy())
     assert assignment.of_part(rows[0]) != assignment.of_part(rows[1])
     assert BEST.of_part(rows[0]) == BEST

@@ -49,7 +49,7 @@ def scored(model, rows):
         "labels": np.full(len(rows), -1),
         "responsibilities": np.full((len(rows), model.n_components), np.nan),
     }
-    model.score(rows, **out)
+    model.evaluate(rows, **out)
     return out
 
 

@@ -32,7 +32,7 @@ def test_rows_out_of_range_are_out_of_range_in_both(structure, size):
     rows, densities = size * np.array([[1.0, 1.0, 1.0], [-1.0, 1.0, 0.0]]), []
     for form in (parameters, direct):
         densities.append(np.empty(2))
-        accumulation.score_block(form, rows, log_density=densities[-1])
+        accumulation.evaluate_block(form, rows, log_density=densities[-1])
     assert_allclose(*densities, rtol=1e-14)
     assert (densities[0] < -1e199).all()
 

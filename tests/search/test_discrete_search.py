@@ -36,7 +36,7 @@ def one_component(problem, rows):
     """The model that has all rows in one component."""
     levels = {} if problem.n_levels is None else {"n_levels": problem.n_levels}
     blank = MODELS[problem.family](np.ones(1), problem.table[:1], **levels)
-    means = blank.design(rows).sum(axis=0, keepdims=True)
+    means = blank.sufficient_statistics(rows).sum(axis=0, keepdims=True)
     return replace(blank, means=means / (rows.sum() if problem.family == "multinomial" else len(rows)))
 
 

@@ -10,7 +10,7 @@ from numpy.testing import assert_array_equal
 
 from fastem.engine.stopping import Gap
 from fastem.families.covariances import STRUCTURES
-from fastem.storage.packing import packed, unpacked
+from fastem.storage.packing import pack, unpack
 
 
 class Pair(NamedTuple):
@@ -26,8 +26,8 @@ class Nested:
 
 def round_trip(value, modules=(__name__,)):
     arrays = {}
-    text = json.dumps(packed(value, arrays))
-    return unpacked(json.loads(text), arrays, modules)
+    text = json.dumps(pack(value, arrays))
+    return unpack(json.loads(text), arrays, modules)
 
 
 def test_what_comes_back_is_what_went_in():
@@ -56,13 +56,13 @@ def test_an_object_without_state_is_made_again():
 @pytest.mark.parametrize("value", [object(), {1, 2}, np.array([object()]), lambda: None, 1j])
 def test_the_rest_is_refused(value):
     with pytest.raises(TypeError, match="cannot be kept"):
-        packed([value], {})
+        pack([value], {})
 
 
 def test_nothing_but_records_is_made():
     with pytest.raises(ValueError, match="class of the module 'os'"):
-        unpacked({"class": "os:system", "fields": {"command": "true"}}, {})
+        unpack({"class": "os:system", "fields": {"command": "true"}}, {})
     with pytest.raises(ValueError, match="no record"):
-        unpacked({"class": "fastem.storage.models:load", "fields": {"path": "x"}}, {})
+        unpack({"class": "fastem.storage.models:load", "fields": {"path": "x"}}, {})
     with pytest.raises(ValueError, match="class of the module"):
         round_trip(Pair(1, 2), modules=())
