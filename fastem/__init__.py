@@ -3,9 +3,12 @@
 Importing fastem is cheap: a public name brings in its module, and with it NumPy and Numba, when it is first used.
 """
 
+import os
 from importlib import import_module
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from fastem.registry import ESTIMATORS as ESTIMATORS
 from fastem.registry import PUBLIC, __version__
 
 if TYPE_CHECKING:
@@ -54,13 +57,20 @@ __all__ = [
 
 _SUBMODULES = {"inference"}
 
+# Modules that import each other come out half-made when threads begin with different ones of them: one at a time.
+_loading = RLock()
+if hasattr(os, "register_at_fork"):  # a child must not inherit it from a thread that it does not have
+    os.register_at_fork(before=_loading.acquire, after_in_parent=_loading.release, after_in_child=_loading.release)
+
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
-        return import_module(f"fastem.{name}")
+        with _loading:
+            return import_module(f"fastem.{name}")
     if name not in PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(PUBLIC[name]), name)
+    with _loading:
+        value = globals()[name] = getattr(import_module(PUBLIC[name]), name)
     return value
 
 

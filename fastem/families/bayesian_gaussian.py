@@ -8,12 +8,13 @@ average, on its diagonal, or in the mean of that.
 """
 
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import betaln, digamma, gammaln, multigammaln
 
+from fastem.families.cached import cached_property
 from fastem.families.covariances import CovarianceStructure, Moments, Scatter
 from fastem.families.gaussian import GaussianMixtureModel, check_that_rows_are_in_range
 from fastem.kernels import passes

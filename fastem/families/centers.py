@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
+from fastem.families.cached import cached_property
 from fastem.kernels.clusters import kmeans as kernel
 from fastem.kernels.passes import HEADER
 from fastem.sources import Block, Source

@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
+from fastem.families.cached import cached_property
 from fastem.kernels.accumulation import accumulated, evaluate_block
 from fastem.kernels.assignments import SOFT, Assignment
 from fastem.kernels.passes import HEADER

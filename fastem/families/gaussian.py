@@ -1,12 +1,13 @@
 """A Gaussian mixture as the engine sees it: parameters, E-step, M-step."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from fastem.families.cached import cached_property
 from fastem.families.covariances import EPSILON, CovarianceStructure, Moments, Scatter
 from fastem.kernels import passes
 from fastem.kernels.accumulation import accumulated, evaluate_block, in_single_precision

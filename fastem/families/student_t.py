@@ -1,13 +1,14 @@
 """A mixture of Student's t distributions as the engine sees it: parameters, E-step, M-step."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import digamma, gammaln
 
+from fastem.families.cached import cached_property
 from fastem.families.covariances import STRUCTURES, Moments
 from fastem.families.gaussian import EMPTY, GaussianMixtureModel, check_that_rows_are_in_range
 from fastem.families.gaussian import Statistics as GaussianStatistics

@@ -1,42 +1,26 @@
-"""The one place that sets Numba's options: how kernels are compiled and where the results are kept.
+"""The one place that sets Numba's options: how kernels are compiled.
 
 A parallel kernel calls its serial twin by address: what it linked in, LLVM would optimise again (twice, for `prange`).
 """
 
-import functools
 import gc
-import hashlib
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 from numba import config, types
 from numba.core import cgutils, compiler, typing
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
-HERE = Path(__file__).parent
+from fastem.kernels.machine_code import KernelCache
 
-
-@functools.cache
-def cache_folder() -> str:
-    """The folder for compiled kernels, named by a digest of their sources.
-
-    Numba looks at the file of the outermost function only: without the digest it would go on using machine code from
-    before an edit (or an upgrade) of a function that it calls.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(HERE.rglob("*.py")):
-        digest.update(path.read_bytes())
-    if config.CACHE_DIR:
-        base = Path(config.CACHE_DIR)
-    elif os.access(HERE, os.W_OK):
-        base = HERE / "__pycache__"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastem"
-    return str(base / f"kernels-{digest.hexdigest()[:16]}")
+if hasattr(os, "register_at_fork"):
+    # A fork waits for the kernel that another thread is compiling: the child would inherit a lock that nobody opens.
+    release = global_compiler_lock.release
+    os.register_at_fork(before=global_compiler_lock.acquire, after_in_parent=release, after_in_child=release)
 
 
 class KernelCompiler(compiler.Compiler):
@@ -65,13 +49,10 @@ class KernelCompiler(compiler.Compiler):
 
 def _compile(function, **options):
     # 'contract' alone: sums may not be reordered (their bits would depend on the vector width), NaN keeps its meaning.
-    options = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}} | options
-    options["pipeline_class"] = KernelCompiler
-    before, config.CACHE_DIR = config.CACHE_DIR, cache_folder()
-    try:
-        return numba.njit(**options)(function)
-    finally:
-        config.CACHE_DIR = before
+    fixed = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}, "pipeline_class": KernelCompiler}
+    dispatcher = numba.njit(**fixed, **options)(function)
+    dispatcher._cache = KernelCache(function)
+    return dispatcher
 
 
 def jitted(function):

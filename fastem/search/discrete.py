@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from fastem.engine.loop import Fit
+from fastem.families.cached import cached_property
 from fastem.families.discrete import DiscreteMixtureModel, Statistics
 from fastem.search import seeding
 from fastem.search.discrete_moves import split_and_merge

@@ -1,13 +1,13 @@
 """Where EM begins: explicit parameters, a partition of the rows, or a search on a bounded random sample."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from sklearn.utils import check_array
 
 from fastem.engine.loop import Fit
+from fastem.families.cached import cached_property
 from fastem.families.covariances import CovarianceStructure
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.search import seeding

@@ -1,11 +1,11 @@
 """Where EM of Student's t begins: as that of Gaussians does, but outliers do not choose."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from fastem.families.cached import cached_property
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.families.student_t import StudentTMixtureModel
 from fastem.search import seeding
