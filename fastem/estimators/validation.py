@@ -66,7 +66,10 @@ def _validated_stream(
             raise ValueError("Input sample_weight contains NaN or infinity.")
         check_non_negative(sample_weight, "`sample_weight`")
     options: Any = sample_weight, seed, domain, reset
-    source = DaskSource(reader, *options) if isinstance(reader, Collection) else StreamSource(reader, *options)
+    if isinstance(reader, Collection):
+        source: DaskSource | StreamSource = DaskSource(reader, *options)
+    else:
+        source = StreamSource(reader, *(*options, getattr(estimator, "checkpoint", None) is not None))
     if reset and source.n_rows < ensure_min_samples:
         raise ValueError(
             f"Found array with {source.n_rows} sample(s) while a minimum of {ensure_min_samples} is required."

@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from numba import config
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, UserProvidedCacheLocator
+from numba.core.caching import (
+    CompileResultCacheImpl,
+    FunctionCache,
+    IndexDataCacheFile,
+    _CacheLocator,
+    _SourceFileBackedLocatorMixin,
+)
 
 HERE = Path(__file__).parent
 
@@ -99,12 +105,14 @@ def _warn(what: str) -> None:
     warnings.warn(f"{what} Set NUMBA_CACHE_DIR to a folder that can be written to.", UserWarning, stacklevel=2)
 
 
-class _Locator(UserProvidedCacheLocator):
+class _Locator(_SourceFileBackedLocatorMixin, _CacheLocator):
     """Names the files of a function, the same ones in each of our folders."""
 
     def __init__(self, py_func, py_file):
         self._py_file, self._lineno = py_file, py_func.__code__.co_firstlineno
-        self._cache_path = str(HERE.joinpath("__pycache__"))
+
+    def get_cache_path(self):
+        return ""  # it is asked for, but not used
 
     @classmethod
     def from_function(cls, py_func, py_file):

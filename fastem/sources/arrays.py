@@ -46,17 +46,14 @@ class ArraySource:
         return [function(self.blocks())]
 
     def sample(self, size: int) -> Block:
-        return self._taken(sampled_numbers(self.n_rows, self.sample_weight, size, self.seed))
-
-    def fingerprint(self) -> str:
-        numbers = sampled_numbers(self.n_rows, self.sample_weight, Fingerprint.SIZE, Fingerprint.SEED)
-        return Fingerprint.of(self.n_rows, self.n_candidates, self._taken(numbers))
-
-    def _taken(self, numbers: np.ndarray) -> Block:
+        numbers = sampled_numbers(self.n_rows, self.sample_weight, size, self.seed)
         order = np.argsort(numbers)  # memory is faster in its own order
         rows = np.empty((len(numbers), self.n_features))
         rows[order] = self.array[numbers[order]]
         return Block(rows, None if self.sample_weight is None else self.sample_weight[numbers])
+
+    def fingerprint(self) -> str:
+        return Fingerprint.of([Block(self.array, self.sample_weight)])
 
 
 def readable_in_place(array: np.ndarray) -> bool:

@@ -5,6 +5,7 @@ tree. The bits of the result depend on the partitions alone, not on who computed
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -148,13 +149,11 @@ class DaskSource:
         there, function = dask.delayed(_serially, pure=False), dask.delayed(function, pure=False)
         return list(dask.compute(*(there(function, part) for part in self.parts), optimize_graph=False))
 
-    def sample(self, size: int) -> Block:
-        return self._sample(size, self.seed)
-
     def fingerprint(self) -> str:
-        return Fingerprint.of(self.n_rows, self.n_candidates, self._sample(Fingerprint.SIZE, Fingerprint.SEED))
+        """Of the partitions: their bounds are part of it, since the bits of a fit depend on them."""
+        return blake2b("".join(self.gather(Fingerprint.of)).encode(), digest_size=16).hexdigest()
 
-    def _sample(self, size: int, seed: int) -> Block:
+    def sample(self, size: int) -> Block:
         import dask
 
         share = expected_keys(size) / self.n_candidates
@@ -162,7 +161,7 @@ class DaskSource:
         for threshold in [*thresholds, LARGEST_KEY]:
             before = np.concatenate([[0], np.cumsum(self.candidates)[:-1]]).tolist()
             take = dask.delayed(_selected, pure=False)
-            tasks = [take(part, seed, first, threshold) for part, first in zip(self.parts, before, strict=True)]
+            tasks = [take(part, self.seed, first, threshold) for part, first in zip(self.parts, before, strict=True)]
             keys, rows, weights = zip(*dask.compute(*tasks, optimize_graph=False), strict=True)
             all_keys = np.concatenate(keys)
             if len(all_keys) >= min(size, self.n_candidates):

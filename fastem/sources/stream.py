@@ -33,6 +33,8 @@ class StreamSource:
     domain : callable or None
         See `fastem.estimators.validation`.
     survey : bool
+    fingerprinted : bool
+        Whether the survey takes the fingerprint, too.
 
     Raises
     ------
@@ -51,11 +53,13 @@ class StreamSource:
         seed: int = 0,
         domain: Callable[[np.ndarray, int], None] | None = None,
         survey: bool = True,
+        fingerprinted: bool = False,
     ):
         self.reader, self.sample_weight, self.seed, self.domain = reader, sample_weight, seed, domain
         self.n_features, self.names = reader.n_features, reader.names
         self.n_passes = 0
         self.checked = False  # whether a pass has looked at every number
+        self._fingerprint: Fingerprint | None = Fingerprint() if fingerprinted else None
         if survey:
             self._survey()
 
@@ -86,22 +90,21 @@ class StreamSource:
     def sample(self, size: int) -> Block:
         if min(size, self.n_candidates) > self._sampler.size:
             self._sampler = Sampler(self.seed, size)
-            self._draw(self._sampler)
+            self._show(self._sampler)
         return self._sampler.sample(size)
 
     def fingerprint(self) -> str:
-        return Fingerprint.of(self.n_rows, self.n_candidates, self._print)
+        return Fingerprint.of(self.blocks()) if self._fingerprint is None else self._fingerprint.digest()
 
     def _survey(self) -> None:
         self._sampler = Sampler(self.seed, max(1, SAMPLE_MEMORY // (8 * self.n_features)))
-        printed = Sampler(Fingerprint.SEED, Fingerprint.SIZE)
-        self._draw(self._sampler, printed)
-        self._print = printed.sample(Fingerprint.SIZE)
+        self._show(self._sampler, *([] if self._fingerprint is None else [self._fingerprint]))
 
-    def _draw(self, *samplers: Sampler) -> None:
+    def _show(self, *observers: Sampler | Fingerprint) -> None:
+        """A pass that everybody who wants to see all rows takes part in."""
         for rows, weights in self.blocks():
-            for sampler in samplers:
-                sampler.add(rows, weights)
+            for observer in observers:
+                observer.add(rows, weights)
 
     def _pieces(self) -> Iterator[Piece]:
         stamp = self.reader.stamp()

@@ -201,15 +201,6 @@ def test_a_larger_sample_than_the_survey_kept_takes_a_pass(monkeypatch):
     assert source.n_passes == 2
 
 
-def test_fingerprints_are_of_the_numbers(folder):
-    expected = as_source(ROWS).fingerprint()
-    for data in (folder / "rows.npy", folder / "rows.csv", in_chunks(ROWS, 10)):
-        assert as_source(data).fingerprint() == expected
-    assert as_source(ROWS, WEIGHTS).fingerprint() != expected
-    assert as_source(ROWS[:-1]).fingerprint() != expected
-    assert as_source(ROWS + 1e-9).fingerprint() != expected
-
-
 # results --------------------------------------------------------------------------------------------------------------
 
 

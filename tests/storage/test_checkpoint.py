@@ -177,6 +177,11 @@ def test_other_settings_are_refused(tmp_path):
 def test_other_data_are_refused(tmp_path):
     path = tmp_path / "fit.checkpoint"
     GaussianMixture(3, random_state=0, checkpoint=path).fit(X)
+    corrected = np.vstack([X, rows(2, n=5_000)])
+    GaussianMixture(3, random_state=0, checkpoint=tmp_path / "large").fit(corrected)
+    corrected[4_321, 1] += 1e-9
+    with pytest.raises(ValueError, match="large: the checkpoint of a fit to other data"):
+        GaussianMixture(3, random_state=0, checkpoint=tmp_path / "large").fit(corrected)
     for other, weights in ((rows(1), None), (X[:-1], None), (X, np.arange(1.0, len(X) + 1))):
         with pytest.raises(ValueError, match="the checkpoint of a fit to other data"):
             GaussianMixture(3, random_state=0, checkpoint=path).fit(other, sample_weight=weights)
