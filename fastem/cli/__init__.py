@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-REQUIRED = ("click", "rich", "safetensors")
+REQUIRED = ("click", "rich")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

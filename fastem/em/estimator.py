@@ -204,7 +204,7 @@ class EM(BaseEstimator):
         watch, checkpoint = _Watch(tuple(self.callbacks)), self._checkpoint(start, source)
         state = State(start, -np.inf, RULES[self.stopping](self.tol), accelerator(self.acceleration))
         if checkpoint is not None:
-            state = checkpoint.state() or state
+            state = checkpoint.state(State) or state
             checkpoint.keep(state, now=True)  # before the work: it tells whether the file can be written
         try:
             fit: Fit[UserModel] = run_em(

@@ -35,11 +35,16 @@ class Record:
 
 def resumed(checkpoint: Checkpoint | None, random_state: np.random.RandomState) -> tuple[Record, np.random.RandomState]:
     """The record to go on from, and the generator as it was when the fit began."""
-    found = None if checkpoint is None else checkpoint.state()
+    generator = np.random.RandomState()
+
+    def restore(record: Record) -> None:
+        if not 0 <= record.random_state[2] <= len(record.random_state[1]):  # it would read beyond its numbers
+            raise ValueError("no state of a random generator")
+        generator.set_state(record.random_state)
+
+    found = None if checkpoint is None else checkpoint.state(Record, restore)
     if found is None:
         return Record(tuple(random_state.get_state())), random_state
-    generator = np.random.RandomState()
-    generator.set_state(found.random_state)
     return found, generator
 
 

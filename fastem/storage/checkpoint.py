@@ -2,21 +2,20 @@
 
 import json
 import os
-import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
-from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from fastem.registry import __version__
-from fastem.storage.atomic import atomic_write
+from fastem.storage.hints import conforms
 from fastem.storage.packing import pack, unpack
+from fastem.storage.tensors import Arrays, Kind, named, read_tensors, write_tensors
 
-FORMAT = "fastem checkpoint"
-FORMAT_VERSION = 2  # classes are named by their modules
+CHECKPOINT = Kind("checkpoint", "fastem checkpoint", 3, 3, ("settings", "fingerprint", "state"), digested=True)
+
+S = TypeVar("S")
 
 
 class Checkpoint:
@@ -41,24 +40,32 @@ class Checkpoint:
     def __init__(self, path: str | os.PathLike[str], every: int, settings: dict[str, str], modules: Iterable[str] = ()):
         self.path, self.every, self.settings, self.modules = Path(path), every, settings, tuple(modules)
         self.fingerprint: str | None = None
-        self._content: tuple[Any, dict[str, np.ndarray]] | None = None
+        self._content: tuple[Any, Arrays] | None = None
         self._waiting = 0
         self._found = self._read() if self.path.exists() else None
 
-    def state(self) -> Any:
-        """What was written last, or None."""
+    def state(self, kind: type[S], check: Callable[[S], Any] = lambda state: None) -> S | None:
+        """What was written last, or None.
+
+        Raises
+        ------
+        ValueError
+            If that is not of this kind, or `check` cannot do with it.
+        """
         if self._found is None:
             return None
-        meta, arrays = self._found
-        try:
-            return unpack(meta["state"], arrays, self.modules)
-        except (KeyError, TypeError, ValueError, AttributeError, ImportError) as error:
-            raise ValueError(f"{self.path}: a damaged checkpoint ({error})") from None
+        texts, arrays = self._found
+        with named(self.path, CHECKPOINT):
+            state = unpack(json.loads(texts["state"]), arrays, self.modules)
+            if not isinstance(state, kind):
+                raise TypeError(f"a {type(state).__name__} in place of a {kind.__name__}")
+            check(state)
+        return state
 
     def bind(self, fingerprint: str) -> None:
         """Say which data the fit is of; ValueError if the file is about others."""
         self.fingerprint = fingerprint
-        if self._found is not None and self._found[0].get("fingerprint") != fingerprint:
+        if self._found is not None and self._found[0]["fingerprint"] != fingerprint:
             raise ValueError(
                 f"{self.path}: the checkpoint of a fit to other data. Give another path, or remove it to begin anew."
             )
@@ -82,43 +89,32 @@ class Checkpoint:
         if self._content is None or not self._waiting:
             return
         state, arrays = self._content
-        meta = {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "fastem_version": __version__,
-            "settings": self.settings,
-            "fingerprint": self.fingerprint,
-            "state": state,
+        texts = {
+            "settings": json.dumps(self.settings),
+            "fingerprint": self.fingerprint or "",
+            "state": json.dumps(state),
         }
-        buffer = BytesIO()
-        np.savez(buffer, meta=np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8), **arrays)  # type: ignore[arg-type]
         try:
-            with atomic_write(self.path) as file:
-                file.write(buffer.getbuffer())
+            write_tensors(self.path, CHECKPOINT, arrays, texts)
         except OSError as error:
             message = f"the checkpoint cannot be written ({error.strerror or error}); the file before is as it was"
             raise type(error)(error.errno, message, str(self.path)) from None
         self._waiting = 0
 
-    def _read(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        try:
-            with np.load(self.path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            meta = json.loads(arrays.pop("meta").tobytes())
-        except (ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{self.path}: damaged, or not a checkpoint ({error})") from None
-        if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-            raise ValueError(f"{self.path}: not a checkpoint")
-        if meta.get("format_version") != FORMAT_VERSION:
-            raise ValueError(f"{self.path}: written by fastem {meta.get('fastem_version')} in another format")
-        for name in sorted({*self.settings, *meta["settings"]}):
-            before, present = meta["settings"].get(name), self.settings.get(name)
+    def _read(self) -> tuple[dict[str, str], Arrays]:
+        texts, arrays = read_tensors(self.path, CHECKPOINT)
+        with named(self.path, CHECKPOINT):
+            settings = json.loads(texts["settings"])
+            if not conforms(settings, dict[str, str]):
+                raise ValueError("it has no settings")
+        for name in sorted({*self.settings, *settings}):
+            before, present = settings.get(name), self.settings.get(name)
             if before != present:
                 raise ValueError(
                     f"{self.path}: the checkpoint of a fit with {name}={before}, this one has {name}={present}. Give "
                     "another path, or remove it to begin anew."
                 )
-        return meta, arrays
+        return texts, arrays
 
 
 def described(value: Any) -> str:

@@ -8,13 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastem.registry import ESTIMATORS, __version__
-from fastem.storage.atomic import atomic_write
+from fastem.registry import ESTIMATORS
+from fastem.storage.tensors import Arrays, Kind, named, read_tensors, write_tensors
 
-FORMAT = "fastem"
-FORMAT_VERSION = 1
-
-Arrays = dict[str, NDArray[Any]]
+MODEL = Kind("fastem model", "fastem", 1, 1, ("class", "parameters", "attributes"), digested=False)
 
 
 def save(model: Any, path: str | os.PathLike[str]) -> None:
@@ -34,27 +31,15 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     ------
     TypeError
         If the model is not one of fastem's, or holds what a file of numbers cannot (a random generator, a function).
-    ImportError
-        If safetensors is not installed.
     """
-    safetensors = _import_safetensors()
     name = type(model).__name__
     if name not in ESTIMATORS or type(model) is not _class(name):
         raise TypeError(f"only fastem's own estimators can be saved ({', '.join(ESTIMATORS)}), not {name}")
     fitted = {key: value for key, value in vars(model).items() if _is_fitted_name(key)}
     parameters, parameter_arrays = _split(model.get_params(deep=False), "parameter")
     attributes, attribute_arrays = _split(fitted, "attribute")
-    metadata = {
-        "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
-        "fastem_version": __version__,
-        "class": name,
-        "parameters": json.dumps(parameters),
-        "attributes": json.dumps(attributes),
-    }
-    content = safetensors.numpy.save({**parameter_arrays, **attribute_arrays}, metadata)
-    with atomic_write(path) as file:
-        file.write(content)
+    texts = {"class": name, "parameters": json.dumps(parameters), "attributes": json.dumps(attributes)}
+    write_tensors(path, MODEL, parameter_arrays | attribute_arrays, texts)
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -75,56 +60,25 @@ def load(path: str | os.PathLike[str]) -> Any:
     OSError
         If the file cannot be opened.
     ValueError
-        If it is damaged, not a fastem model, or of a later format than this version knows.
-    ImportError
-        If safetensors is not installed.
+        If it is damaged, not a fastem model, or of a later format than this version knows; or if the shapes of its
+        arrays do not go together.
     """
-    safetensors = _import_safetensors()
-    open(path, "rb").close()  # its errors name the file, those of safetensors do not
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            _check_metadata(path, metadata)
-            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (the file is no mapping)
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{path}: damaged, or not a fastem model ({error})") from None
-    try:
-        parameters = _join(json.loads(metadata["parameters"]), arrays, "parameter")
-        attributes = _join(json.loads(metadata["attributes"]), arrays, "attribute")
-        model = _class(metadata["class"])(**parameters)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: damaged, or not a fastem model ({error!r})") from None
-    for key, value in attributes.items():
-        if not _is_fitted_name(key):
-            raise ValueError(f"{path}: {key!r} is not the name of a fitted attribute")
-        setattr(model, key, value)
+    texts, arrays = read_tensors(path, MODEL)
+    with named(path, MODEL):
+        if texts["class"] not in ESTIMATORS:
+            raise ValueError(f"it holds an unknown class of model, {texts['class']!r}")
+        parameters = _join(json.loads(texts["parameters"]), arrays, "parameter")
+        attributes = _join(json.loads(texts["attributes"]), arrays, "attribute")
+        for key in attributes:
+            if not _is_fitted_name(key):
+                raise ValueError(f"{key!r} is not the name of a fitted attribute")
+        model = _class(texts["class"])(**parameters)
+        vars(model).update(attributes)
     return model
 
 
 def _class(name: str) -> Any:
     return getattr(import_module(ESTIMATORS[name]), name)
-
-
-def _import_safetensors() -> Any:
-    try:
-        import safetensors
-        import safetensors.numpy
-    except ImportError as error:
-        raise ImportError('saving and loading models needs safetensors: pip install "fastem[cli]"') from error
-    return safetensors
-
-
-def _check_metadata(path: str | os.PathLike[str], metadata: dict[str, str]) -> None:
-    version = metadata.get("format_version", "")
-    if metadata.get("format") != FORMAT or not version.isdecimal():
-        raise ValueError(f"{path}: not a fastem model")
-    if int(version) > FORMAT_VERSION:
-        raise ValueError(
-            f"{path}: written by fastem {metadata.get('fastem_version', '?')} in format {version}, "
-            f"this is fastem {__version__}, which reads formats up to {FORMAT_VERSION}"
-        )
-    if metadata.get("class") not in ESTIMATORS:
-        raise ValueError(f"{path}: holds an unknown class of model, {metadata.get('class')!r}")
 
 
 def _is_fitted_name(name: str) -> bool:

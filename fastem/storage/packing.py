@@ -1,15 +1,17 @@
 """The state of a fit as JSON and arrays, and back, without pickle: reading one runs nothing that it holds.
 
-What can be pack: numbers, text, None, arrays, lists, tuples, dictionaries, and dataclasses or named tuples of them.
+What can be packed: numbers, text, None, arrays, lists, tuples, dictionaries, and dataclasses or named tuples of them.
 """
 
 import dataclasses
 import sys
 from collections.abc import Iterable
 from importlib import import_module
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
+
+from fastem.storage.hints import conforms
 
 OWN = "fastem"
 
@@ -26,8 +28,8 @@ def pack(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         if value.dtype.hasobject:
             raise TypeError("an array of Python objects cannot be kept")
         name = f"array{len(arrays)}"
-        arrays[name] = np.asarray(value)
-        return {"array": name} if isinstance(value, np.ndarray) else {"scalar": name}
+        arrays[name], dtype = _as_numbers(np.asarray(value))
+        return {"array" if isinstance(value, np.ndarray) else "scalar": name, "dtype": dtype}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list):
@@ -56,22 +58,49 @@ def unpack(value: Any, arrays: dict[str, np.ndarray], modules: Iterable[str] = (
     Raises
     ------
     ValueError
-        If it names a class from elsewhere.
+        If it names a class from elsewhere, or a field of one of fastem's is not of the type that it should be.
     """
     if isinstance(value, list):
         return [unpack(element, arrays, modules) for element in value]
     if not isinstance(value, dict):
         return value
     if "array" in value:
-        return arrays[value["array"]]
+        return _from_numbers(arrays[value["array"]], value["dtype"])
     if "scalar" in value:
-        return arrays[value["scalar"]][()]
+        return _from_numbers(arrays[value["scalar"]], value["dtype"])[()]
     if "tuple" in value:
         return tuple(unpack(element, arrays, modules) for element in value["tuple"])
     if "pairs" in value:
         return {unpack(key, arrays, modules): unpack(element, arrays, modules) for key, element in value["pairs"]}
     made_of = _class(value["class"], modules)
-    return made_of(**{name: unpack(field, arrays, modules) for name, field in value["fields"].items()})
+    fields = {name: unpack(field, arrays, modules) for name, field in value["fields"].items()}
+    if made_of.__module__.split(".")[0] == OWN:
+        _check_types(made_of, fields)
+    return made_of(**fields)
+
+
+def _check_types(made_of: type, fields: dict[str, Any]) -> None:
+    hints = get_type_hints(made_of)
+    for name, value in fields.items():
+        if not conforms(value, hints[name]):
+            raise ValueError(f"{name} of a {made_of.__name__} is a {type(value).__name__}")
+
+
+def _as_numbers(array: np.ndarray) -> tuple[np.ndarray, str]:
+    """The array, or its bytes where a file of numbers does not have the type, and the type."""
+    if array.dtype.kind in "biuf" and array.dtype.itemsize <= 8:
+        return np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C"), array.dtype.str
+    raw = np.frombuffer(array.tobytes(), dtype=np.uint8)
+    return raw.reshape(*array.shape, array.dtype.itemsize), array.dtype.str
+
+
+def _from_numbers(numbers: np.ndarray, dtype: str) -> np.ndarray:
+    wanted = np.dtype(dtype)
+    if wanted.hasobject:
+        raise ValueError("it holds Python objects")
+    if wanted.kind in "biuf" and wanted.itemsize <= 8:
+        return numbers.astype(wanted, casting="equiv")
+    return np.frombuffer(numbers.tobytes(), dtype=wanted).reshape(numbers.shape[:-1])
 
 
 def _fields(value: Any) -> list[str] | None:
