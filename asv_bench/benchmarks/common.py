@@ -30,7 +30,7 @@ SIZES = [  # rows, features, components
         (100_000, 128, 16),
     )
 ]
-KINDS = tuple(STRUCTURES)
+KINDS = ("full", "tied", "diag", "spherical")
 USEFUL_FLOPS = {  # of one pass, whatever the implementation does: a multiplication and an addition are two
     "full": lambda n, d, k: 2 * n * k * d**2,
     "tied": lambda n, d, k: n * d**2 + 2 * n * k * d,

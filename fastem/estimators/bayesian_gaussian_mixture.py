@@ -11,7 +11,7 @@ from fastem.engine.stopping import RULES
 from fastem.estimators.base_mixture import BaseMixture
 from fastem.estimators.fitting import LongFitMixin
 from fastem.families.bayesian_gaussian import BayesianGaussianMixtureModel, Prior
-from fastem.families.covariances import STRUCTURES, CovarianceStructure
+from fastem.families.covariances import STRUCTURES, CovarianceStructure, names_with
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.search.gaussian import METHODS, Starts, checked_array
 from fastem.search.partitions import checked_partition, moments_of_partition
@@ -121,7 +121,7 @@ class BayesianGaussianMixture(BaseMixture):
 
     _parameter_constraints: dict = {
         **{name: BaseMixture._parameter_constraints[name] for name in SHARED},
-        "covariance_type": [StrOptions(set(STRUCTURES))],
+        "covariance_type": [StrOptions(set(names_with("bayesian")))],
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
         "init_params": [StrOptions(set(METHODS)), "array-like", callable],
         "weight_concentration_prior_type": [StrOptions({"dirichlet_process", "dirichlet_distribution"})],
@@ -231,10 +231,8 @@ class BayesianGaussianMixture(BaseMixture):
         if mean is None or covariance is None:
             data_mean, data_covariance = _moments_of_rows(source)
             mean = data_mean if mean is None else mean
-            if covariance is None:
-                variances = np.diagonal(data_covariance)
-                covariance = {"diag": variances, "spherical": variances.mean()}.get(structure.name, data_covariance)
-        shape = {"diag": (d,), "spherical": ()}.get(structure.name, (d, d))
+            covariance = structure.of_matrices(data_covariance) if covariance is None else covariance
+        shape = structure.of_matrices(np.eye(d)).shape
         covariance = checked_array(covariance, shape, "covariance_prior") if shape else np.float64(covariance)
         if self.covariance_prior is not None:
             _check_positive(np.asarray(covariance))

@@ -4,14 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import logsumexp
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from fastem.families.conditioning import Parameters, conditional, marginal, regress
 from fastem.families.covariances import STRUCTURES, CovarianceStructure
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.search.gaussian import checked_array
 
-PIECE_NUMBERS = 2**20  # rows of a piece times components times targets
 # Parameters of the estimator that say where a fit begins, or belong to one fit alone.
 OF_A_START = ("n_components", "covariance_type", "weights_init", "means_init", "precisions_init", "checkpoint")
 
@@ -130,8 +129,7 @@ class GaussianDistributionMixin:
         """
         check_is_fitted(self)
         chosen = self._indices(features)
-        model = self._model()
-        return self._like(model.weights, model.means[:, chosen], _taken(model, chosen), chosen)
+        return self._like(marginal(self._model(), chosen), chosen)
 
     def condition(self, values):
         """The distribution of the other features when some are known.
@@ -167,10 +165,7 @@ class GaussianDistributionMixin:
         known = self._indices(values, "values")
         point = checked_array(list(values.values()), (len(known),), "values")
         rest = self._rest(known)
-        model = self._model()
-        slopes, covariances = _regression(model, known, rest)
-        means = model.means[:, rest] + np.einsum("kab,kb->ka", slopes, point - model.means[:, known])
-        return self._like(self._weights_at(known, point), means, covariances, rest)
+        return self._like(conditional(self._model(), known, rest, point), rest)
 
     def regress(self, X, targets, *, return_cov=False):
         """E[y | x]: the mean of some features when all others are known, for many rows at once.
@@ -209,25 +204,11 @@ class GaussianDistributionMixin:
         check_is_fitted(self)
         wanted = self._indices(targets, "targets")
         known = self._rest(wanted)
-        model, inputs = self._model(), self.marginal(known)
+        inputs = self.marginal(known)
         rows = validate_data(inputs, X, reset=False, dtype=np.float64)
-        slopes, covariances = _regression(model, known, wanted)
-        covariances = _matrices(model.structure, covariances, model.n_components, len(wanted))
-        mean = np.empty((len(rows), len(wanted)))
-        covariance = np.empty((len(rows), len(wanted), len(wanted))) if return_cov else None
-        size = max(1, PIECE_NUMBERS // (model.n_components * max(len(known), len(wanted) ** (1 + return_cov))))
-        given = inputs._model()
-        for first in range(0, len(rows), size):
-            piece = rows[first : first + size]
-            shares = np.empty((len(piece), model.n_components))
-            given.evaluate(piece, responsibilities=shares)
-            of_each = model.means[:, wanted] + np.einsum("kti,nki->nkt", slopes, piece[:, None] - given.means)
-            mean[first : first + size] = np.einsum("nk,nkt->nt", shares, of_each)
-            if covariance is not None:
-                apart = of_each - mean[first : first + size, None]
-                covariance[first : first + size] = np.einsum("nk,ktu->ntu", shares, covariances)
-                covariance[first : first + size] += np.einsum("nk,nkt,nku->ntu", shares, apart, apart)
-        return mean if covariance is None else (mean, covariance)
+        model, given = self._model(), inputs._model()
+        mean, covariance = regress(model, given, (known, wanted), rows, with_covariances=return_cov)
+        return (mean, covariance) if return_cov else mean
 
     # features ---------------------------------------------------------------------------------------------------------
 
@@ -248,18 +229,10 @@ class GaussianDistributionMixin:
             raise ValueError("At least one feature must be left.")
         return rest
 
-    def _weights_at(self, known: list[int], point: np.ndarray) -> np.ndarray:
-        """Responsibilities of the values of some features; of those so far away that densities underflow, too."""
-        model = self._model()
-        whiteners = _whiteners(model.structure, _taken(model, known))
-        standard = model.structure.to_standard(point - model.means[:, known], whiteners)
-        log_dets = np.log(model.structure.diagonals(whiteners, *standard.shape)).sum(axis=1)
-        with np.errstate(divide="ignore"):
-            log_joint = np.log(model.weights) + log_dets - 0.5 * (standard**2).sum(axis=1)
-        return np.exp(log_joint - logsumexp(log_joint))
-
-    def _like(self, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray, features: list[int]):
+    def _like(self, parameters: Parameters, features: list[int]):
         """A mixture with the settings of this one, of some of its features."""
+        weights, means, covariances = parameters
+        structure = STRUCTURES[self.covariance_type]
         settings = {name: value for name, value in self.get_params(deep=False).items() if name not in OF_A_START}
         if not isinstance(settings["init_params"], str) and not callable(settings["init_params"]):
             del settings["init_params"]  # responsibilities of rows that were fitted
@@ -267,8 +240,8 @@ class GaussianDistributionMixin:
         return type(self).from_parameters(
             weights / weights.sum(),
             means,
-            covariances,
-            covariance_type=self.covariance_type,
+            structure.shown(covariances, len(means)),
+            covariance_type=structure.of_some_features or self.covariance_type,
             feature_names=None if names is None else names[features],
             **settings,
         )
@@ -289,42 +262,6 @@ def _index(feature: Any, n_features: int, names: np.ndarray | None) -> int:
     return int(feature) % n_features
 
 
-# covariances of some features -----------------------------------------------------------------------------------------
-
-
-def _taken(model: GaussianMixtureModel, chosen: list[int]) -> np.ndarray:
-    """The covariances of some features."""
-    if model.structure.name in ("full", "tied"):
-        return model.covariances[..., chosen, :][..., chosen]
-    return model.covariances[:, chosen] if model.structure.name == "diag" else model.covariances
-
-
-def _regression(model: GaussianMixtureModel, known: list[int], rest: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Slopes Sigma_ab Sigma_bb^-1 (K, a, b) of `rest` on `known`; the covariances that remain, in their structure."""
-    shape = model.n_components, len(rest), len(known)
-    if model.structure.name not in ("full", "tied"):
-        return np.zeros(shape), _taken(model, rest)
-    # With L_b the whitener of the known: Sigma_ab Sigma_bb^-1 Sigma_ba is a product of Sigma_ab L_b^T with itself.
-    whiteners = _whiteners(model.structure, _taken(model, known))
-    across = model.covariances[..., rest, :][..., known] @ whiteners.swapaxes(-1, -2)
-    left = _taken(model, rest) - across @ across.swapaxes(-1, -2)
-    return np.broadcast_to(across @ whiteners, shape), 0.5 * (left + left.swapaxes(-1, -2))
-
-
-def _whiteners(structure: CovarianceStructure, covariances: np.ndarray) -> np.ndarray:
-    whiteners, singular = structure.whiten(covariances)
-    if singular.any():
-        raise ValueError("A covariance of the known features is singular to working precision.")
-    return whiteners
-
-
-def _matrices(structure: CovarianceStructure, covariances: np.ndarray, n_components: int, n_features: int):
-    """Covariances as matrices, (K, D, D)."""
-    if structure.name in ("full", "tied"):
-        return np.broadcast_to(covariances, (n_components, n_features, n_features))
-    return structure.variances(covariances, n_components, n_features)[:, :, None] * np.eye(n_features)
-
-
 # parameters from outside ----------------------------------------------------------------------------------------------
 
 
@@ -340,27 +277,31 @@ def _checked_weights(weights: Any, n_components: int) -> np.ndarray:
 
 def _checked_covariances(covariances: Any, structure: CovarianceStructure, shape: tuple[int, int]):
     """Covariances and their whiteners."""
-    covariances = checked_array(covariances, structure.shape(*shape), "covariances").copy()
-    _check_symmetry(covariances, structure, "covariances")
+    shown = checked_array(covariances, structure.shown_shape(*shape), "covariances").copy()
+    _check_symmetry(shown, structure, "covariances")
+    covariances = structure.of_shown(shown)
     whiteners, singular = structure.whiten(covariances)
     if singular.any():
         raise ValueError(_not_positive("covariances", structure, singular))
+    _check_structure(shown, structure, "covariances")
     return covariances, whiteners
 
 
 def _checked_precisions(precisions: Any, structure: CovarianceStructure, shape: tuple[int, int]):
     """Covariances and whiteners from inverse covariances."""
-    precisions = checked_array(precisions, structure.shape(*shape), "precisions")
-    _check_symmetry(precisions, structure, "precisions")
+    shown = checked_array(precisions, structure.shown_shape(*shape), "precisions")
+    _check_symmetry(shown, structure, "precisions")
+    precisions = structure.of_shown(shown)
     _, singular = structure.whiten(precisions)
     if singular.any():
         raise ValueError(_not_positive("precisions", structure, singular))
+    _check_structure(shown, structure, "precisions")
     whiteners = structure.whiteners_of_precisions(precisions)
     return structure.covariances(whiteners), whiteners
 
 
 def _check_symmetry(matrices: np.ndarray, structure: CovarianceStructure, name: str) -> None:
-    if structure.name not in ("full", "tied"):
+    if not structure.correlated:
         return
     scales = np.sqrt(np.abs(np.diagonal(matrices, axis1=-2, axis2=-1)))
     asymmetry = np.abs(matrices - matrices.swapaxes(-1, -2))
@@ -368,9 +309,14 @@ def _check_symmetry(matrices: np.ndarray, structure: CovarianceStructure, name: 
         raise ValueError(f"The {name} must be symmetric.")
 
 
+def _check_structure(shown: np.ndarray, structure: CovarianceStructure, name: str) -> None:
+    if not structure.holds(shown):
+        raise ValueError(f"The {name} are not those of a mixture with covariance_type={structure.name!r}.")
+
+
 def _not_positive(name: str, structure: CovarianceStructure, singular: np.ndarray) -> str:
     whose = "" if structure.shared else f" of components {np.flatnonzero(singular).tolist()}"
-    what = "positive-definite" if structure.name in ("full", "tied") else "positive"
+    what = "positive-definite" if structure.correlated else "positive"
     return f"The {name}{whose} must be {what}."
 
 

@@ -222,12 +222,13 @@ class GaussianMixture(GaussianDistributionMixin, BaseMixture):
 
     def _model(self) -> GaussianMixtureModel:
         structure, means = STRUCTURES[self.covariance_type], np.ascontiguousarray(self.means_, dtype=np.float64)
-        cholesky = checked_array(self.precisions_cholesky_, structure.shape(*means.shape), "precisions_cholesky_")
+        cholesky = checked_array(self.precisions_cholesky_, structure.shown_shape(*means.shape), "precisions_cholesky_")
         weights = checked_array(self.weights_, means.shape[:1], "weights_")
         # C order whatever has happened to the attributes since the fit: other strides are other bits in BLAS.
-        whiteners = np.ascontiguousarray(structure.cholesky(cholesky))
+        whiteners = np.ascontiguousarray(structure.cholesky(structure.of_shown(cholesky)))
         # A mixture put together by hand has, as in scikit-learn, no need of covariances.
-        covariances = self.covariances_ if hasattr(self, "covariances_") else structure.covariances(whiteners)
+        known = hasattr(self, "covariances_")
+        covariances = structure.of_shown(self.covariances_) if known else structure.covariances(whiteners)
         return GaussianMixtureModel(structure, weights, means, covariances, whiteners, self.reg_covar, self.arithmetic)
 
     def _start_is_complete(self) -> bool:
@@ -237,9 +238,11 @@ class GaussianMixture(GaussianDistributionMixin, BaseMixture):
         return 2 * self.n_components * (n_features + 1)
 
     def _keep_model(self, model: GaussianMixtureModel) -> None:
-        self.weights_, self.means_, self.covariances_ = model.weights, model.means, model.covariances
-        self.precisions_cholesky_ = model.structure.cholesky(model.whiteners)
-        self.precisions_ = model.structure.precisions(model.whiteners)
+        self.weights_, self.means_ = model.weights, model.means
+        structure, whiteners = model.structure, model.whiteners
+        self.covariances_ = structure.shown(model.covariances, model.n_components)
+        self.precisions_cholesky_ = structure.shown(structure.cholesky(whiteners), model.n_components)
+        self.precisions_ = structure.shown(structure.precisions(whiteners), model.n_components)
 
     def _warnings_of(self, model: GaussianMixtureModel) -> list[str]:
         return warnings_of_support(model)

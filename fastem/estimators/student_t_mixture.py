@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastem.estimators.base_mixture import BaseMixture
 from fastem.estimators.gaussian_mixture import warnings_of_support
-from fastem.families.covariances import STRUCTURES, CovarianceStructure
+from fastem.families.covariances import STRUCTURES, CovarianceStructure, names_with
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.families.student_t import GREATEST, LEAST, StudentTMixtureModel
 from fastem.search.gaussian import METHODS, checked_array
@@ -102,7 +102,7 @@ class StudentTMixture(BaseMixture):
 
     _parameter_constraints: dict = {
         **BaseMixture._parameter_constraints,
-        "covariance_type": [StrOptions(set(STRUCTURES))],
+        "covariance_type": [StrOptions(set(names_with("student_t")))],
         "degrees_of_freedom": [
             StrOptions({"free", "shared"}),
             Interval(Real, LEAST, GREATEST, closed="both"),
@@ -181,9 +181,9 @@ class StudentTMixture(BaseMixture):
         """
         check_is_fitted(self)
         nu = np.where(self.degrees_of_freedom_ > 2, self.degrees_of_freedom_, np.nan)
-        scales = (
-            np.broadcast_to(self.scales_, (len(nu), *self.scales_.shape)) if self._structure.shared else self.scales_
-        )
+        structure = self._structure
+        each = not structure.shared or structure.repeated
+        scales = self.scales_ if each else np.broadcast_to(self.scales_, (len(nu), *self.scales_.shape))
         return scales * (nu / (nu - 2)).reshape(-1, *[1] * (scales.ndim - 1))
 
     # what the family adds ---------------------------------------------------------------------------------------------
@@ -212,15 +212,18 @@ class StudentTMixture(BaseMixture):
         if self.scales_init is None:
             return None
         structure = self._structure
-        scales = checked_array(self.scales_init, structure.shape(self.n_components, n_features), "scales_init")
-        symmetric = scales.ndim == 1 or structure.name == "diag" or np.allclose(scales, scales.swapaxes(-1, -2))
+        shown = checked_array(self.scales_init, structure.shown_shape(self.n_components, n_features), "scales_init")
+        scales = structure.of_shown(shown)
+        symmetric = not structure.correlated or np.allclose(scales, scales.swapaxes(-1, -2))
         whiteners, singular = structure.whiten(scales)
         if singular.any() or not symmetric:
             raise ValueError(
                 "The parameter 'scales_init' should be positive-definite: symmetric positive-definite matrices for "
                 "full and tied scales, positive numbers for diag and spherical."
             )
-        return structure.precisions(whiteners)
+        if not structure.holds(shown):
+            raise ValueError(f"The parameter 'scales_init' should hold {structure.name} scales.")
+        return structure.shown(structure.precisions(whiteners), self.n_components)
 
     def _freedom(self) -> str:
         return self.degrees_of_freedom if isinstance(self.degrees_of_freedom, str) else "fixed"
@@ -254,7 +257,7 @@ class StudentTMixture(BaseMixture):
 
     def _model(self) -> StudentTMixtureModel:
         structure, means = self._structure, np.ascontiguousarray(self.means_, dtype=np.float64)
-        scales = checked_array(self.scales_, structure.shape(*means.shape), "scales_")
+        scales = structure.of_shown(checked_array(self.scales_, structure.shown_shape(*means.shape), "scales_"))
         weights = checked_array(self.weights_, means.shape[:1], "weights_")
         degrees_of_freedom = checked_array(self.degrees_of_freedom_, means.shape[:1], "degrees_of_freedom_")
         whiteners, singular = structure.whiten(scales)
@@ -264,7 +267,8 @@ class StudentTMixture(BaseMixture):
         return StudentTMixtureModel(gaussian, degrees_of_freedom, self._freedom())
 
     def _keep_model(self, model: StudentTMixtureModel) -> None:
-        self.weights_, self.means_, self.scales_ = model.weights, model.means, model.scales
+        self.weights_, self.means_ = model.weights, model.means
+        self.scales_ = model.structure.shown(model.scales, model.n_components)
         self.degrees_of_freedom_ = model.degrees_of_freedom
 
     def _warnings_of(self, model: StudentTMixtureModel) -> list[str]:

@@ -253,8 +253,7 @@ class BayesianGaussianMixtureModel:
 
     def _squares(self, deviations: np.ndarray) -> np.ndarray:
         """d d^T of each row (K, D) as the structure has it: its diagonal, or the mean of that."""
-        squares = np.stack([self.structure.scatter_about(d[None], np.ones(1)) for d in deviations])
-        return squares / self.n_features if self.structure.name == "spherical" else squares
+        return np.stack([self.structure.of_matrices(np.outer(d, d)) for d in deviations])
 
     def _concentration(self, counts: np.ndarray) -> np.ndarray:
         if not self.prior.process:
@@ -288,7 +287,7 @@ class BayesianGaussianMixtureModel:
         nu_0 = prior.degrees_of_freedom
         log_det = 2 * np.log(structure.diagonals(self.whiteners, *shape)).sum(axis=1) - d * np.log(nu)  # ln |W_k|
         inverse_0 = as_matrix(prior.covariance, d)
-        whiteners = structure.expand(self.whiteners, *shape)
+        whiteners = structure.as_matrices(self.whiteners, *shape)
         traces = np.einsum("kij,jl,kil->k", whiteners, inverse_0, whiteners)  # tr(W_0^-1 nu_k W_k)
         of_wishart = (
             0.5 * nu_0 * (-np.linalg.slogdet(inverse_0)[1] - log_det)

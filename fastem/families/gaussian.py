@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from fastem.families.cached import cached_property
-from fastem.families.covariances import EPSILON, CovarianceStructure, Moments, Scatter
+from fastem.families.covariances import EPSILON, TINY, CovarianceStructure, Moments, Scatter
 from fastem.kernels import passes
 from fastem.kernels.accumulation import accumulated, evaluate_block, in_single_precision
 from fastem.kernels.assignments import SOFT, Assignment
@@ -16,7 +16,6 @@ from fastem.sources import Source
 
 EMPTY = 1e-13  # share of the rows below which a component has no row to itself: its sums are rounding
 LOST = 1e-6  # share of the weight that may be lost to rows whose densities underflow
-TINY = 1e-290  # a variance whose inverse, or a square of it, would overflow soon
 FLOOR = 1e-6  # variance given to a collapsed component, as a share of the variance of the data
 
 
@@ -69,6 +68,8 @@ class GaussianMixtureModel:
         Known after the first pass of a tied mixture.
     repairs : tuple of int or None
         The components whose singular covariance the last M-step had to widen; None stands for the tied covariance.
+    penalty_gain : float
+        What the last M-step of a structure that constrains won by `reg_covar`, in nats per unit weight.
     """
 
     structure: CovarianceStructure
@@ -80,6 +81,7 @@ class GaussianMixtureModel:
     arithmetic: str = "float64"
     scatter: Scatter | None = None
     repairs: tuple[int | None, ...] = ()
+    penalty_gain: float = 0.0
 
     @property
     def n_components(self) -> int:
@@ -153,7 +155,7 @@ class GaussianMixtureModel:
         """Rows (n, D) and their components (n,), component after component."""
         labels = np.repeat(np.arange(self.n_components), random_state.multinomial(n_samples, self.weights))
         rows = random_state.standard_normal((n_samples, self.n_features))
-        for k, whitener in enumerate(self.structure.expand(self.whiteners, *self.means.shape)):
+        for k, whitener in enumerate(self.structure.as_matrices(self.whiteners, *self.means.shape)):
             mine = labels == k
             rows[mine] = self.means[k] + solve_triangular(whitener, rows[mine].T, lower=True).T
         return rows, labels
@@ -164,8 +166,8 @@ class GaussianMixtureModel:
         """The parameters that maximise the expected complete log-likelihood, then `reg_covar`.
 
         mu_k = mu_k' + M_k / N_k, Sigma_k = S_k / N_k - (M_k / N_k)(M_k / N_k)^T with the moments about the old mean
-        mu_k'. A component without rows keeps its place with weight zero; a singular covariance is widened to FLOOR
-        times the variances of the data.
+        mu_k', of the structure. A component without rows keeps its place with weight zero; a singular covariance is
+        widened to FLOOR times the variances of the data.
 
         Raises
         ------
@@ -184,15 +186,17 @@ class GaussianMixtureModel:
             raw = structure.estimate(moments, counts, shifts, centred)
         if not (np.isfinite(moments.second).all() and np.isfinite(raw).all()):
             raise ValueError("The squares of some features overflow. Rescale the features or remove outliers.")
-        covariances = structure.widen(raw, np.full(self.n_features, self.reg_covar))
+        own = structure.widen(raw, np.full(self.n_features, self.reg_covar))
         if not structure.shared:
-            covariances[empty] = self.covariances[empty]
+            own[empty] = self.covariances[empty]
+        covariances = structure.constrained(own, weights, self.covariances)
         whiteners, singular = structure.whiten(covariances)
         singular |= self._unresolved(whiteners, means, centred)
         repairs: list[int | None] = []
         if singular.any():
             variances = weights @ (structure.variances(raw, *means.shape) + centred**2)
-            covariances = self._widened(covariances, singular, variances)
+            own = self._widened(own, singular, variances)
+            covariances = structure.constrained(own, weights, self.covariances)
             whiteners, _ = structure.whiten(covariances)
             repairs = [None] if structure.shared else [int(k) for k in np.flatnonzero(singular)]
         return replace(
@@ -203,7 +207,13 @@ class GaussianMixtureModel:
             whiteners=whiteners,
             scatter=statistics.scatter,
             repairs=tuple(repairs),
+            penalty_gain=self._penalty_gain(weights, whiteners) if structure.constrains else 0.0,
         )
+
+    def _penalty_gain(self, weights: np.ndarray, whiteners: np.ndarray) -> float:
+        """How far -reg_covar / 2 sum_k w_k tr(Sigma_k^-1) has risen: the M-step raises its sum with the likelihood."""
+        before, after = (self.structure.precision_eigenvalues(each).sum(axis=1) for each in (self.whiteners, whiteners))
+        return max(0.0, 0.5 * self.reg_covar * float(weights @ (before - after)))
 
     @property
     def expected_second_moments(self) -> np.ndarray:
@@ -231,22 +241,15 @@ class GaussianMixtureModel:
     def _unresolved(self, whiteners: np.ndarray, means: np.ndarray, centred: np.ndarray) -> np.ndarray:
         """Which covariances have nothing but rounding in some direction, mask of shape (K,) or (1,) if tied.
 
-        Means round, and so do rows that are moved to the mean of the mixture. What a feature keeps when those before it
-        are known must be more than that.
+        What a feature keeps when those before it are known must be more than rounding leaves.
         """
         own = self.structure.diagonals(whiteners, *means.shape) ** -2.0
-        reach = np.maximum(np.abs(means), np.abs(centred))
-        resolution = np.maximum((8 * EPSILON * reach) ** 2, TINY)
-        if self.structure.name == "spherical":
-            resolution = resolution.mean(axis=1, keepdims=True)
-        if self.structure.shared:  # a difference of the total and the scatter of the means
-            resolution = np.maximum(resolution.max(axis=0), 64 * EPSILON * (centred**2).max(axis=0))
-        unresolved = (own <= resolution).any(axis=1)
+        unresolved = np.any(own <= self.structure.resolution(means, centred), axis=1)
         return unresolved[:1] if self.structure.shared else unresolved
 
     def _widened(self, covariances: np.ndarray, singular: np.ndarray, variances: np.ndarray) -> np.ndarray:
         constant = variances <= np.maximum((8 * EPSILON * np.abs(self.means).max(axis=0)) ** 2, TINY)
-        if constant.any() and (self.structure.name != "spherical" or constant.all()):
+        if self.structure.unbounded(constant):
             columns = ", ".join(map(str, np.flatnonzero(constant)))
             raise ValueError(
                 f"The likelihood is unbounded: feature {columns} is constant and reg_covar={self.reg_covar:g} gives it "
@@ -288,6 +291,7 @@ class GaussianMixtureModel:
         reference = self if structure.shared else self._component_subset(alive)
         found = structure.covariances_of(np.sqrt(2) * second, standard, reference, weights, means)
         covariances[... if structure.shared else alive] = found
+        covariances = structure.constrained(covariances, weights, self.covariances)
         whiteners, singular = structure.whiten(covariances)
         if singular.any():
             return None
@@ -307,14 +311,14 @@ class GaussianMixtureModel:
         """How far adding `reg_covar` and rounding can take the mean log-likelihood below its last value, in nats.
 
         Sigma + eps I falls short of the maximum of the expected log-likelihood by
-        sum_k w_k / 2 sum_j (-log(1 - eps l_kj) - eps l_kj) over the eigenvalues l_kj of its inverse. After a repair
-        nothing is promised.
+        sum_k w_k / 2 sum_j (-log(1 - eps l_kj) - eps l_kj) over the eigenvalues l_kj of its inverse; a structure that
+        constrains loses no more than the penalty gains. After a repair nothing is promised.
         """
         if self.repairs:
             return np.inf
         rounding = self._rounding
-        if not self.reg_covar:
-            return rounding
+        if not self.reg_covar or self.structure.constrains:
+            return rounding + self.penalty_gain
         share = self.reg_covar * self.structure.precision_eigenvalues(self.whiteners)
         share = np.minimum(share, 1.0)
         with np.errstate(divide="ignore"):
@@ -330,7 +334,7 @@ class GaussianMixtureModel:
         bound, in the second. A tied covariance is a difference: its error is relative to the scatter of everything.
         """
         alive, shared = self.weights > 0, self.structure.shared
-        squares = self.structure.expand(self.whiteners, *self.means.shape)[alive] ** 2
+        squares = self.structure.as_matrices(self.whiteners, *self.means.shape)[alive] ** 2
         means, variances = self.means[alive], self.structure.variances(self.covariances, *self.means.shape)[alive]
         total = variances + (means - self.origin) ** 2
 

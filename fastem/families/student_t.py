@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from scipy.special import digamma, gammaln
 
 from fastem.families.cached import cached_property
-from fastem.families.covariances import STRUCTURES, Moments
+from fastem.families.covariances import Moments
 from fastem.families.gaussian import EMPTY, GaussianMixtureModel, check_that_rows_are_in_range
 from fastem.families.gaussian import Statistics as GaussianStatistics
 from fastem.kernels import passes
@@ -19,7 +19,6 @@ from fastem.kernels.families.student import parameters_of, unpack
 from fastem.sources import Source
 
 LEAST, GREATEST = 1e-2, 1e6  # degrees of freedom
-FREEDOMS = ("free", "shared", "fixed")
 
 
 class Statistics(NamedTuple):
@@ -264,7 +263,10 @@ class StudentTMixtureModel:
             second = second / roots
         subset = replace(base, covariances=own, whiteners=whiteners)
         found = structure.covariances_of(second, np.zeros((len(own), n_features)), subset, weights, means)
-        scales[... if self.structure.shared else alive] = found[0] if self.structure.shared else found
+        scales[... if self.structure.shared else alive] = (
+            found.reshape(scales.shape) if self.structure.shared else found
+        )
+        scales = self.structure.constrained(scales, weights, base.covariances)
         whiteners, singular = self.structure.whiten(scales)
         if singular.any():
             return None
@@ -274,7 +276,9 @@ class StudentTMixtureModel:
     def _scales_of_components(self, alive, scales):
         """A structure of one matrix or number a component, scales and whiteners in it; a tied scale is the only one."""
         if self.structure.shared:
-            return STRUCTURES["full"], scales[None], self.gaussian.whiteners[None]
+            unshared = self.structure.unshared
+            shape = unshared.shape(1, self.n_features)
+            return unshared, scales.reshape(shape), self.gaussian.whiteners.reshape(shape)
         return self.structure, scales[alive], self.gaussian.whiteners[alive]
 
     def _moved_degrees(self, alive: np.ndarray, logs: np.ndarray) -> np.ndarray:

@@ -168,7 +168,7 @@ class Components(NamedTuple):
         check_is_fitted(mixture)
         model = replace(mixture._model(), arithmetic="float64")
         alive = model.weights > 0
-        whiteners = model.structure.expand(model.whiteners, *model.means.shape)[alive]
+        whiteners = model.structure.as_matrices(model.whiteners, *model.means.shape)[alive]
         return cls(model, model.weights[alive], model.means[alive], np.linalg.inv(whiteners), whiteners)
 
     @property

@@ -120,7 +120,7 @@ class StandardErrors:
     def _variances(self) -> np.ndarray:
         """Which parameters are variances."""
         layout = self.layout
-        of_one = [len(set(entry)) < 2 for entry in layout.scale.entries(layout.n_features)]
+        of_one = [len(set(entry)) < 2 for entry in layout.coordinates.entries(layout.n_features)]
         before = layout.n_components * (1 + layout.n_features)
         return np.concatenate([np.zeros(before, bool), np.resize(of_one, layout.size - before)])
 
@@ -353,7 +353,7 @@ def _without_support(
 
 def _coinciding(theta: GaussianMixtureModel, names: np.ndarray, messages: list[str]) -> list[int]:
     """Components that are another one as well."""
-    whiteners = theta.structure.expand(theta.whiteners, *theta.means.shape)
+    whiteners = theta.structure.as_matrices(theta.whiteners, *theta.means.shape)
     found = set()
     for i, whitener in enumerate(whiteners):
         distances = np.linalg.norm((theta.means - theta.means[i]) @ whitener.T, axis=1)

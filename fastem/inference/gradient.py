@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from fastem.derivatives import log_det_gradient, quadratic_form_gradient, trace_of_inverse_gradient
 from fastem.estimators.gaussian_mixture import GaussianMixture
-from fastem.families.gaussian import GaussianMixtureModel, Statistics
+from fastem.families.covariances import names_with
+from fastem.families.gaussian import GaussianMixtureModel
 from fastem.sources import Source
 
 
@@ -69,43 +69,11 @@ def score(model: GaussianMixture, X: Any, sample_weight: Any = None) -> Score:
     """
     theta, source = model_and_source(model, X, sample_weight)
     statistics = theta.e_step(source)
-    counts, first = statistics.moments.counts, statistics.moments.first
+    counts = statistics.moments.counts
     with np.errstate(divide="ignore", invalid="ignore"):
         by_weights = np.where(theta.weights > 0, counts / theta.weights - statistics.weight, np.nan)
-    if theta.structure.name in ("full", "tied"):
-        return Score(by_weights, *_by_matrices(theta, statistics))
-    variances = theta.covariances if theta.structure.name == "diag" else theta.covariances[:, None]
-    expected = counts if theta.structure.name == "spherical" else counts[:, None]
-    expected = expected * variances.reshape(theta.covariances.shape)
-    if theta.structure.name == "spherical":
-        expected = expected * theta.n_features
-    by_covariances = 0.5 * (statistics.moments.second - expected) / theta.covariances**2
-    return Score(by_weights, first / variances, by_covariances)
-
-
-def _by_matrices(theta: GaussianMixtureModel, statistics: Statistics) -> tuple[np.ndarray, np.ndarray]:
-    """Gradients by means and covariances that are matrices, from ln N = -(ln det Sigma + tr(Sigma^-1 d d^T)) / 2."""
-    counts, first, scatter = statistics.moments
-    by_means = 0.5 * quadratic_form_gradient(theta.structure.precisions(theta.whiteners), first)
-    rows_of = counts[:, None, None]
-    if theta.structure.shared:
-        rows_of = counts.sum()
-        scatter = scatter + _between(theta, counts, first)
-    by_covariances = -0.5 * (
-        rows_of * log_det_gradient(theta.covariances) + trace_of_inverse_gradient(theta.covariances, scatter)
-    )
-    return by_means, by_covariances
-
-
-def _between(theta: GaussianMixtureModel, counts: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """What leads from the scatter about the mean of all rows to that about the means of their components."""
-    alive = counts > 0
-    shifts = first[alive] / counts[alive][:, None]
-    means = theta.means[alive] + shifts
-    centred = means - counts[alive] @ means / counts.sum()
-    return np.einsum("k,ki,kj->ij", counts[alive], shifts, shifts) - np.einsum(
-        "k,ki,kj->ij", counts[alive], centred, centred
-    )
+    by_means, by_covariances = theta.structure.gradient(statistics.moments, theta.means, theta.whiteners)
+    return Score(by_weights, by_means, by_covariances)
 
 
 def model_and_source(model: Any, X: Any, sample_weight: Any) -> tuple[GaussianMixtureModel, Source]:
@@ -115,8 +83,14 @@ def model_and_source(model: Any, X: Any, sample_weight: Any) -> tuple[GaussianMi
     ------
     TypeError
         If it is something else.
+    ValueError
+        If its covariance type has no standard errors.
     """
     if not isinstance(model, GaussianMixture):
         raise TypeError(f"model must be a fitted GaussianMixture, got {type(model).__name__}.")
     check_is_fitted(model)
-    return model._model(), model._source(X, sample_weight)
+    theta = model._model()
+    if theta.structure.coordinates is None:
+        known = ", ".join(names_with("coordinates"))
+        raise ValueError(f"The inference knows the covariance types {known}, not {model.covariance_type}.")
+    return theta, model._source(X, sample_weight)

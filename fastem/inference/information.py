@@ -8,9 +8,10 @@ s_n = sum_k r_nk S_k(x_n), and Louis' formula (1982) for minus the second deriva
 where B_k are minus the second derivatives of ln w_k N(x | mu_k, Sigma_k). Nothing in it assumes that the parameters are
 at an optimum: I is the exact curvature wherever they are. The last term alone is the outer product of gradients.
 
-All of this is done in coordinates in which the complete-data information is the identity (`fastem.inference.scales`;
-weights over their square roots; everything over the square root of the rows of its component): scales and units of
-the features do not matter, and eigenvalues are what the data retain of the complete information.
+All of this is done in coordinates in which the complete-data information is the identity (weights over their square
+roots, covariances as `fastem.families.covariances.coordinates` has them; everything over the square root of the rows of
+its component): scales and units of the features do not matter, and eigenvalues are what the data retain of the complete
+information.
 """
 
 from collections.abc import Iterable
@@ -115,12 +116,12 @@ class OfRows:
         model, layout = self.model, Layout.of(self.model)
         responsibilities = np.empty((len(rows), model.n_components))
         model.evaluate(rows, responsibilities=responsibilities)
-        whiteners = model.structure.expand(model.whiteners, *model.means.shape)
+        whiteners = model.structure.as_matrices(model.whiteners, *model.means.shape)
         scores = np.zeros((len(rows), layout.size))
         for k, whitener in enumerate(whiteners):
             standard = (rows - model.means[k]) @ whitener.T
             constant = np.full((len(rows), 1), 1.0 / np.sqrt(model.weights[k]))
-            features = np.hstack([constant, standard, layout.scale.features(standard)])
+            features = np.hstack([constant, standard, layout.coordinates.features(standard)])
             scores[:, layout.component(k)] += responsibilities[:, k : k + 1] * features
             features *= (roots * np.sqrt(responsibilities[:, k]))[:, None]
             grams[k] += features.T @ features
@@ -136,11 +137,11 @@ def _assembled(model: GaussianMixtureModel, layout: Layout, outer: np.ndarray, g
     weight, shares = counts.sum(), counts
     if layout.structure.shared:
         shares = np.full(len(counts), weight)
-    whiteners = layout.structure.expand(model.whiteners, *model.means.shape)
+    whiteners = layout.structure.as_matrices(model.whiteners, *model.means.shape)
     for k, whitener in enumerate(whiteners):
         mine, covariance, root = layout.component(k), layout.covariance(k), np.sqrt(model.weights[k])
         first, second = np.split(grams[k, 0, 1:] * root, [layout.n_features])
-        by_both, by_covariance = layout.scale.curvature(counts[k], first, second)
+        by_both, by_covariance = layout.coordinates.curvature(counts[k], first, second)
         by_mean = counts[k] * np.eye(layout.n_features)
         complete = np.block([[by_mean, by_both], [by_both.T, by_covariance]])
         louis[np.ix_(mine, mine)] -= grams[k]
@@ -148,18 +149,19 @@ def _assembled(model: GaussianMixtureModel, layout: Layout, outer: np.ndarray, g
         louis[np.ix_(mine[1:], mine[1:])] += complete
         gradient[mine] += grams[k, 0] * root
         scatter[covariance] += second
-        origin = layout.scale.features(np.zeros((1, layout.n_features)))[0]
-        of_unit = layout.scale.features(whitener.T).sum(axis=0) - layout.n_features * origin  # tr(T L L^T) / 2
+        origin = layout.coordinates.features(np.zeros((1, layout.n_features)))[0]
+        of_unit = layout.coordinates.features(whitener.T).sum(axis=0) - layout.n_features * origin  # tr(T L L^T) / 2
         regularised[covariance] -= model.reg_covar * counts[k] * of_unit
         factor = np.linalg.inv(whitener)
         jacobian[k, k] = root
         jacobian[layout.mean(k), layout.mean(k)] = factor
-        jacobian[covariance, covariance] = layout.scale.jacobian(factor)
+        jacobian[covariance, covariance] = layout.coordinates.jacobian(factor)
         rows_of[k], rows_of[layout.mean(k)], rows_of[covariance] = weight, counts[k], shares[k]
     # A component that finds no rows here has no information either; the caller leaves it out.
     roots = np.sqrt(np.where(rows_of > EMPTY * weight, rows_of, weight))
+    least_scatter = layout.coordinates.least_scatter
     least = [
-        layout.scale.least_scatter(max(shares[k], EMPTY * weight), scatter[layout.covariance(k)], layout.n_features)
+        least_scatter(max(shares[k], EMPTY * weight), scatter[layout.covariance(k)], layout.n_features)
         for k in range(1 if layout.structure.shared else len(counts))
     ]
     return Information(

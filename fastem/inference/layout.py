@@ -1,12 +1,13 @@
 """The parameters of a Gaussian mixture as one vector: weights, means, distinct entries of the covariances."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
 from fastem.families.covariances import CovarianceStructure
+from fastem.families.covariances.coordinates import Coordinates
 from fastem.families.gaussian import GaussianMixtureModel
-from fastem.inference.scales import SCALES, Scale
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,14 @@ class Layout:
         return cls(model.structure, model.n_components, model.n_features)
 
     @property
-    def scale(self) -> Scale:
-        return SCALES[self.structure.name]
+    def coordinates(self) -> Coordinates:
+        """Those of a covariance."""
+        return cast(Coordinates, self.structure.coordinates)
 
     @property
     def size(self) -> int:
         n_covariances = 1 if self.structure.shared else self.n_components
-        return self.n_components * (1 + self.n_features) + n_covariances * self.scale.size(self.n_features)
+        return self.n_components * (1 + self.n_features) + n_covariances * self.coordinates.size(self.n_features)
 
     def mean(self, k: int) -> slice:
         first = self.n_components + k * self.n_features
@@ -41,7 +43,7 @@ class Layout:
 
     def covariance(self, k: int) -> slice:
         """Of component k; the same for all if there is one covariance."""
-        size = self.scale.size(self.n_features)
+        size = self.coordinates.size(self.n_features)
         first = self.n_components * (1 + self.n_features) + (0 if self.structure.shared else k) * size
         return slice(first, first + size)
 
@@ -54,7 +56,7 @@ class Layout:
     def names(self) -> tuple[str, ...]:
         """Of all parameters, as the attributes are indexed: 'weights[0]', 'means[0, 1]', 'covariances[0, 1, 0]'."""
         components = [(k,) for k in range(self.n_components)]
-        entries = self.scale.entries(self.n_features)
+        entries = self.coordinates.entries(self.n_features)
         places: dict[str, list[tuple[int, ...]]] = {
             "weights": list(components),
             "means": [(*k, j) for k in components for j in range(self.n_features)],
@@ -65,13 +67,13 @@ class Layout:
         return tuple(f"{name}[{', '.join(map(str, place))}]" for name in places for place in places[name])
 
     def pack(self, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
-        return np.concatenate([weights, means.ravel(), self.scale.pack(covariances).ravel()])
+        return np.concatenate([weights, means.ravel(), self.coordinates.pack(covariances).ravel()])
 
     def unpack(self, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Weights, means and covariances in the shapes of the attributes; symmetric entries are repeated."""
         weights, means, entries = np.split(vector, [self.n_components, self.n_components * (1 + self.n_features)])
-        covariances = self.scale.unpack(
-            entries.reshape(-1, self.scale.size(self.n_features)),
+        covariances = self.coordinates.unpack(
+            entries.reshape(-1, self.coordinates.size(self.n_features)),
             self.structure.shape(self.n_components, self.n_features),
         )
         return weights.copy(), means.reshape(self.n_components, self.n_features).copy(), covariances

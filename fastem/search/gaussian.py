@@ -232,7 +232,8 @@ def checked_weights(weights: Any, n_components: int) -> np.ndarray:
 
 
 def _checked_whiteners(precisions: Any, structure: CovarianceStructure, shape: tuple[int, int]) -> np.ndarray:
-    precisions = checked_array(precisions, structure.shape(*shape), "precisions_init")
+    shown = checked_array(precisions, structure.shown_shape(*shape), "precisions_init")
+    precisions = structure.of_shown(shown)
     try:
         with np.errstate(invalid="ignore"):
             whiteners = structure.whiteners_of_precisions(precisions)
@@ -246,4 +247,6 @@ def _checked_whiteners(precisions: Any, structure: CovarianceStructure, shape: t
             "The parameter 'precisions_init' should be positive-definite: symmetric positive-definite matrices for "
             "full and tied covariances, positive numbers for diag and spherical."
         )
+    if not structure.holds(shown):
+        raise ValueError(f"The parameter 'precisions_init' should hold inverses of {structure.name} covariances.")
     return whiteners

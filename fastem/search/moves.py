@@ -114,7 +114,7 @@ def _misfits(model, rows, labels) -> np.ndarray:
     The fourth moment of the Mahalanobis distance over the square of the second is (D + 2) / D for a Gaussian, less for
     rows in two heaps, more for heavy tails.
     """
-    whiteners = model.structure.expand(model.whiteners, *model.means.shape)
+    whiteners = model.structure.as_matrices(model.whiteners, *model.means.shape)
     expected = (model.n_features + 2) / model.n_features
     misfits = np.zeros(model.n_components)
     for k in range(model.n_components):
@@ -147,7 +147,7 @@ def _best_of_one(model, x, w) -> float:
     moments = Moments(np.array([total]), nothing, scatter if structure.shared else np.array([scatter]))
     raw = structure.estimate(moments, moments.counts, nothing, nothing)
     regular = structure.widen(raw, np.full(model.n_features, model.reg_covar))
-    whitener, singular = structure.whiten(regular)
+    whitener, singular = structure.whiten(structure.constrained(regular, np.ones(1), regular))
     if singular.any():
         return np.inf
     log_det = -2 * np.log(structure.diagonals(whitener, 1, model.n_features)).sum()

@@ -27,7 +27,7 @@ def test_a_whitener_turns_its_covariance_into_the_identity(structure, n_componen
     assert covariances.shape == structure.shape(n_components, n_features)
     whiteners, singular = structure.whiten(covariances)
     assert_array_equal(singular, np.zeros(1 if structure.shared else n_components, dtype=bool))
-    lower = structure.expand(whiteners, n_components, n_features)
+    lower = structure.as_matrices(whiteners, n_components, n_features)
     matrices = reference.matrices(structure.name, covariances, n_components, n_features)
     assert_array_equal(lower, np.tril(lower))
     identity = np.broadcast_to(np.eye(n_features), lower.shape)

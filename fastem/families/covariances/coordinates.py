@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 
-class Scale(ABC):
+class Coordinates(ABC):
     """The formulas in which structures differ; one component at a time."""
 
     @abstractmethod
@@ -49,7 +49,7 @@ class Scale(ABC):
         return entries.reshape(shape)
 
 
-class Matrix(Scale):
+class MatrixCoordinates(Coordinates):
     """Full and tied: the lower triangle, row by row; T_jj = sqrt(2) e_j e_j^T, T_ij = e_i e_j^T + e_j e_i^T."""
 
     def size(self, n_features):
@@ -100,7 +100,7 @@ class Matrix(Scale):
         return basis
 
 
-class Diagonal(Scale):
+class DiagonalCoordinates(Coordinates):
     """Diag: T_j = sqrt(2) e_j e_j^T."""
 
     def size(self, n_features):
@@ -122,7 +122,7 @@ class Diagonal(Scale):
         return np.sqrt(2.0) * np.diag(np.diagonal(factor) ** 2)
 
 
-class Isotropic(Scale):
+class IsotropicCoordinates(Coordinates):
     """Spherical: T = sqrt(2 / D) I."""
 
     def size(self, n_features):
@@ -147,6 +147,3 @@ class Isotropic(Scale):
 
     def pack(self, covariances):
         return covariances.reshape(-1, 1)
-
-
-SCALES: dict[str, Scale] = {"full": Matrix(), "tied": Matrix(), "diag": Diagonal(), "spherical": Isotropic()}
