@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from copy import copy
 from pathlib import Path
 from time import perf_counter
 from typing import Any, BinaryIO
@@ -16,24 +15,43 @@ FAILURE = 2
 INTERRUPTED = 130
 
 FILE = click.Path(path_type=Path)
+DATA = click.Path()  # a path, a pattern, a folder or an address
+
+
+def text_layout(command: Any) -> Any:
+    """The options that say how a text file is laid out."""
+    command = click.option("--separator", metavar="CHARACTER", help="Between the columns of a text file.")(command)
+    decimal = click.option("--decimal", type=click.Choice([".", ","]), default=".", help="Decimal mark of a text file.")
+    return decimal(command)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code.
+
+    Warnings are of a command that succeeds: of one that fails the error is the one line.
+    """
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: _complain("warning", message)
+        said: list[Warning | str] = []
+        warnings.showwarning = lambda message, *_, **__: said.append(message)
         try:
             # Without its standalone mode click raises what it would print over several lines.
-            return program.main(list(arguments) or ["--help"], prog_name="fastem", standalone_mode=False) or 0
+            code = program.main(list(arguments) or ["--help"], prog_name="fastem", standalone_mode=False) or 0
+            for message in said:
+                _complain("warning", message)
+            return code
         except click.Abort:
             _complain("error", "interrupted")
             return INTERRUPTED
         except click.ClickException as error:
             _complain("error", error.format_message())
+        except KeyboardInterrupt:
+            _complain("error", "interrupted")
+            return INTERRUPTED
         except OSError as error:
             _complain("error", f"{error.filename}: {error.strerror}" if error.filename else error)
-        except (ValueError, MemoryError) as error:
-            _complain("error", error)
+        except Exception as error:  # noqa: BLE001 (a command line never ends in a traceback)
+            known = isinstance(error, ValueError | ImportError | MemoryError)
+            _complain("error", error if known and str(error) else f"{type(error).__name__}: {error}")
         return FAILURE
 
 
@@ -48,7 +66,7 @@ def program() -> None:
 
 
 @program.command()
-@click.argument("data", type=FILE)
+@click.argument("data", type=DATA)
 @click.option(
     "-k", "--components", "n_components", type=click.IntRange(min=1), required=True, help="Number of components."
 )
@@ -92,73 +110,75 @@ def program() -> None:
     help="How to start.",
 )
 @click.option(
-    "--checkpoint", type=FILE, help="Keep the state of the fit in this file; the same command goes on from there."
+    "--checkpoint",
+    type=click.Path(),
+    help="Keep the state of the fit in this file; the same command goes on from there.",
 )
 @click.option("-o", "--output", metavar="MODEL", type=FILE, help="Write the fitted model to this file.")
-def fit(data: Path, weights: str | None, output: Path | None, **parameters: Any) -> None:
+@text_layout
+def fit(
+    data: str, weights: str | None, output: Path | None, separator: str | None, decimal: str, **parameters: Any
+) -> None:
     """Fit a Gaussian mixture to a table and print it.
 
-    DATA is a .csv, .npy, Parquet, Zarr or HDF5 file, or a folder of Parquet files. A .csv may begin with a line of
-    column names and is loaded; the others are read in place, however large.
+    DATA is a .csv, .npy, Parquet, Zarr or HDF5 file, a folder or a pattern of them, or the address of one. It is read
+    in place, however large. A .csv may begin with a line of column names.
     """
     _check_output(output, data)
+    from fastem.cli.data import data_of
     from fastem.cli.progress import watched
     from fastem.cli.report import print_fit
-    from fastem.cli.tables import read_table
 
-    table = read_table(data, weights)
+    opened = data_of(data, weights, separator, decimal)
     started = perf_counter()
     model = fastem.GaussianMixture(**parameters)
     with watched(model):
-        model.fit(table.rows, sample_weight=table.weights)
+        model.fit(opened.rows)
     seconds = perf_counter() - started
     if output is not None:
-        fastem.save(_with_names(model, table.names), output)  # before anything can go wrong with the printing
-    print_fit(model, table, seconds)
-
-
-def _with_names(model: Any, names: tuple[str, ...] | None) -> Any:
-    """The model as a fit to a data frame would have left it; rows of a table carry no names."""
-    if names is None:
-        return model
-    import numpy as np
-
-    named = copy(model)
-    named.feature_names_in_ = np.array(names, dtype=object)
-    return named
+        fastem.save(model, output)  # before anything can go wrong with the printing
+    print_fit(model, opened, seconds)
 
 
 @program.command()
 @click.argument("model", type=FILE)
-@click.argument("data", type=FILE)
+@click.argument("data", type=DATA)
 @click.option("-o", "--output", metavar="LABELS", type=FILE, required=True, help="Write to this .npy, .csv or .txt.")
 @click.option("--probabilities", is_flag=True, help="Write the probability of each component, not the label.")
 @click.option("--weights", metavar="COLUMN", help="Column of row weights in DATA, to be left out.")
-def predict(model: Path, data: Path, output: Path, probabilities: bool, weights: str | None) -> None:
+@text_layout
+def predict(
+    model: Path,
+    data: str,
+    output: Path,
+    probabilities: bool,
+    weights: str | None,
+    separator: str | None,
+    decimal: str,
+) -> None:
     """Label rows with their most probable component.
 
     Labels count from 0. MODEL is a file that `fastem fit -o` has written. Text files get one line for each row of DATA.
     """
     _check_output(output, model, data)
     write = _writer(output)
-    from fastem.cli.tables import read_table
+    from fastem.cli.data import data_of
 
     mixture = fastem.load(model)
-    table = read_table(data, weights)
-    # Column names are compared here; the estimator would miss them on the bare array.
-    fitted_names = vars(mixture).pop("feature_names_in_", None)
-    _check_columns(data, table.width, table.names, mixture.n_features_in_, fitted_names)
-    answer = mixture.predict_proba(table.rows) if probabilities else mixture.predict(table.rows)
+    method = "predict_proba" if probabilities else "predict"
+    if not hasattr(mixture, method):
+        raise ValueError(f"{model}: a {type(mixture).__name__} has no probabilities of components")
+    answer = getattr(mixture, method)(data_of(data, weights, separator, decimal).rows)
     with atomic_write(output) as file:
         write(file, answer)
 
 
-def _check_output(output: Path | None, *inputs: Path) -> None:
+def _check_output(output: Path | None, *inputs: str | Path) -> None:
     """Fail before the work, not after it."""
     if output is None:
         return
     target = writable_target(output)
-    if target in [path.resolve() for path in inputs]:
+    if target in [Path(path).resolve() for path in inputs]:
         raise ValueError(f"{output}: the output would overwrite an input")
 
 
@@ -172,12 +192,3 @@ def _writer(output: Path) -> Callable[[BinaryIO, Any], None]:
     if output.suffix.lower() not in writers:
         raise ValueError(f"{output}: unknown suffix {output.suffix!r}, expected .npy, .csv or .txt")
     return writers[output.suffix.lower()]
-
-
-def _check_columns(data: Path, width: int, names: Any, fitted_width: int, fitted_names: Any) -> None:
-    if width != fitted_width:
-        raise ValueError(f"{data}: {width} columns, but the model was fitted to {fitted_width}")
-    if names is not None and fitted_names is not None and list(names) != list(fitted_names):
-        raise ValueError(
-            f"{data}: the columns are {', '.join(names)}, but the model was fitted to {', '.join(fitted_names)}"
-        )

@@ -29,7 +29,6 @@ from fastem.families.centers import Centers
 from fastem.search import seeding
 from fastem.search.lloyd import LloydFit, mean_variance, run_lloyd, run_lloyd_in_memory
 from fastem.sources import Block, Source
-from fastem.sources.stream import StreamSource
 
 SAMPLE_MEMORY = 2**25  # bytes that the rows for seeding may take
 SAMPLE_ITERATIONS = 20  # Lloyd's iterations on them, when there are more rows than these
@@ -292,7 +291,7 @@ class KMeans(OnlineMixin, LongFitMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         self.n_iter_ = fit.n_iter
         self.n_passes_ = source.n_passes
         self.__dict__.pop("labels_", None)
-        if not isinstance(source, StreamSource):  # they are as long as the data, which may not fit
+        if source.in_memory:  # they are as long as the data, which may not fit
             self.labels_ = of_all(source, *self._results("predict"))
 
     def _warn(self, fit: LloydFit) -> None:

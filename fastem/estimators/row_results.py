@@ -1,13 +1,12 @@
 """Results with an entry for each row: as an array, into the caller's array, or block by block."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from fastem.sources import Source
-
-Write = Callable[[np.ndarray, np.ndarray], None]  # of rows (n, D) and the results to fill (n, ...)
+from fastem.sources import Write as Write
 
 
 def in_blocks(source: Source, write: Write, columns: tuple[int, ...], dtype: Any) -> Iterator[np.ndarray]:
@@ -26,17 +25,18 @@ def of_all(source: Source, write: Write, columns: tuple[int, ...], dtype: Any, o
     ValueError
         If `out` has another shape or dtype than the results.
     """
-    if hasattr(source, "map_rows"):
+    lazy = source.lazily(write, columns, dtype)
+    if lazy is not None:
         if out is not None:
             raise TypeError("out is for data that this process reads; of a Dask collection the result is one, too.")
-        return source.map_rows(write, columns, dtype)
-    if out is None and not hasattr(source, "n_rows"):  # a stream whose length is known at its end only
+        return lazy
+    if out is None and not source.counted:
         parts = list(in_blocks(source, write, columns, dtype))
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
     if out is None:
         out = np.empty((source.n_rows, *columns), dtype=dtype)
     else:
-        _check_out(out, columns, dtype, getattr(source, "n_rows", None))
+        _check_out(out, columns, dtype, source.n_rows if source.counted else None)
     first = 0
     for rows, _ in source.blocks():
         if first + len(rows) > len(out):

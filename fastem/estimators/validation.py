@@ -1,15 +1,17 @@
 """What every estimator does to its input before anything else."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import _check_sample_weight, check_non_negative, validate_data
+from sklearn.utils import check_array
+from sklearn.utils.validation import _check_feature_names, _check_n_features, validate_data
 
-from fastem.sources import Source, as_source, reader_of
-from fastem.sources.clusters import Collection, DaskSource, is_collection
+from fastem.sources import Source, as_source, opened
+from fastem.sources.clusters import Collection
+from fastem.sources.numeric import array_of_numbers, as_frame, checked_names, name_of, rows_of
 from fastem.sources.reader import Reader
-from fastem.sources.stream import StreamSource
 
 Domain = Callable[[np.ndarray, int], None]  # of rows and the number of their first; raises ValueError
 DOMAIN_ROWS = 65_536  # rows that are checked at a time
@@ -27,49 +29,61 @@ def validated_source(
 ) -> Source:
     """The rows as a source, whose sample is drawn with `seed`.
 
-    Numbers are left as they are: sources read and convert them block by block. What is not an array in memory is
-    surveyed for a fit (`reset`), else checked while it is read.
+    Numbers are left as they are: sources read and convert them block by block. What is not in memory is surveyed for a
+    fit (`reset`), else checked while it is read.
 
     Raises
     ------
     ValueError
         scikit-learn's own: NaN or infinity, wrong shapes, negative weights, all weights zero. Or that of `domain`.
     """
-    reader = Collection(X) if is_collection(X) else reader_of(X)
+    reader = opened(X)
     if reader is not None:
-        return _validated_stream(estimator, reader, sample_weight, reset, ensure_min_samples, seed, domain)
-    X = validate_data(estimator, X, reset=reset, dtype="numeric", ensure_min_samples=ensure_min_samples)
+        options: dict[str, Any] = {"seed": seed, "domain": domain, "survey": reset}
+        return _validated_stream(estimator, reader, sample_weight, ensure_min_samples, options)
+    rows = _validated_array(estimator, X, reset, ensure_min_samples)
     if domain is not None:
-        for first in range(0, len(X), DOMAIN_ROWS):
-            domain(X[first : first + DOMAIN_ROWS], first)
-    if sample_weight is None:
-        return as_source(X, seed=seed)
-    sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-    check_non_negative(sample_weight, "`sample_weight`")
-    return as_source(X, sample_weight, seed)
+        for first in range(0, len(rows), DOMAIN_ROWS):
+            domain(rows[first : first + DOMAIN_ROWS], first)
+    return as_source(rows, sample_weight, seed)
+
+
+# in memory ------------------------------------------------------------------------------------------------------------
+
+
+def _validated_array(estimator: Any, X: Any, reset: bool, ensure_min_samples: int) -> np.ndarray:
+    frame = as_frame(X)
+    options: dict[str, Any] = {"dtype": "numeric", "ensure_min_samples": ensure_min_samples, "estimator": estimator}
+    if frame is None:
+        return validate_data(estimator, _numbers(X), reset=reset, **options)
+    checked_names(frame.columns, name_of(X))
+    _check_feature_names(estimator, frame.to_native(), reset=reset)
+    rows = check_array(rows_of(frame, name_of(X)), **options, input_name="X")
+    _check_n_features(estimator, rows, reset=reset)
+    return rows
+
+
+def _numbers(X: Any) -> Any:
+    """Arrays whose numbers are masked or objects, as numbers; scikit-learn sees to all others."""
+    if isinstance(X, np.ma.MaskedArray) or (isinstance(X, np.ndarray) and X.dtype.kind in "OMmV"):
+        return array_of_numbers(X, "X")
+    return X
+
+
+# read from elsewhere --------------------------------------------------------------------------------------------------
 
 
 def _validated_stream(
-    estimator: Any,
-    reader: Reader | Collection,
-    sample_weight: Any,
-    reset: bool,
-    ensure_min_samples: int,
-    seed: int,
-    domain: Domain | None,
+    estimator: Any, reader: Reader | Collection, sample_weight: Any, ensure_min_samples: int, options: dict[str, Any]
 ) -> Source:
+    reset = options["survey"]
+    if isinstance(reader, Reader):
+        options["fingerprinted"] = getattr(estimator, "checkpoint", None) is not None
+        options["check_names"] = None if reset else partial(_check_names, estimator)
     if not reset:
-        _check_features(estimator, reader)
-    if sample_weight is not None and not is_collection(sample_weight):
-        sample_weight = np.asarray(sample_weight, dtype=np.float64)
-        if not np.isfinite(sample_weight).all():
-            raise ValueError("Input sample_weight contains NaN or infinity.")
-        check_non_negative(sample_weight, "`sample_weight`")
-    options: Any = sample_weight, seed, domain, reset
-    if isinstance(reader, Collection):
-        source: DaskSource | StreamSource = DaskSource(reader, *options)
-    else:
-        source = StreamSource(reader, *(*options, getattr(estimator, "checkpoint", None) is not None))
+        _check_width(estimator, reader)
+        _check_names(estimator, reader)
+    source = as_source(reader, sample_weight, **options)
     if reset and source.n_rows < ensure_min_samples:
         raise ValueError(
             f"Found array with {source.n_rows} sample(s) while a minimum of {ensure_min_samples} is required."
@@ -83,15 +97,21 @@ def _validated_stream(
     return source
 
 
-def _check_features(estimator: Any, reader: Reader | Collection) -> None:
-    """Raise ValueError, in scikit-learn's words, if the model was fitted to other columns."""
+def _check_width(estimator: Any, reader: Reader | Collection) -> None:
+    """Raise ValueError, in scikit-learn's words, if the model was fitted to more or fewer columns."""
     fitted = getattr(estimator, "n_features_in_", reader.n_features)
     if reader.n_features != fitted:
-        name = type(estimator).__name__
-        raise ValueError(f"X has {reader.n_features} features, but {name} is expecting {fitted} features as input.")
+        raise ValueError(
+            f"{reader.name}: X has {reader.n_features} features, but {type(estimator).__name__} is expecting {fitted} "
+            "features as input."
+        )
+
+
+def _check_names(estimator: Any, reader: Reader | Collection) -> None:
+    """Raise ValueError, in scikit-learn's words, if the model was fitted to columns of other names."""
     names = getattr(estimator, "feature_names_in_", None)
     if names is not None and reader.names is not None and list(names) != list(reader.names):
         raise ValueError(
-            "The feature names should match those that were passed during fit: "
+            f"{reader.name}: The feature names should match those that were passed during fit: "
             f"{', '.join(names)}, not {', '.join(reader.names)}."
         )

@@ -1,22 +1,23 @@
 """Arrays in memory, read where they lie."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
 from fastem.sources.fingerprint import Fingerprint
 from fastem.sources.sampling import sampled_numbers
-from fastem.sources.source import Block
+from fastem.sources.source import Block, LocalSource
 
 CONVERTED_ROWS = 65_536  # rows at a time where the numbers must be converted: integers, foreign byte orders
 
 
-class ArraySource:
+class ArraySource(LocalSource):
     """A two-dimensional array of real numbers: C, Fortran or any strides, read-only or not.
 
     float32 and float64 are read in place, other types are converted a block at a time.
     """
+
+    in_memory = counted = True
 
     def __init__(self, array: np.ndarray, sample_weight: np.ndarray | None = None, seed: int = 0):
         self.array = array
@@ -38,12 +39,6 @@ class ArraySource:
             part = slice(first, first + CONVERTED_ROWS)
             weights = None if self.sample_weight is None else self.sample_weight[part]
             yield Block(self.array[part].astype(np.float64), weights)
-
-    def total(self, add_up: Callable[[Iterable[Block]], np.ndarray]) -> np.ndarray:
-        return add_up(self.blocks())
-
-    def gather(self, function: Callable[[Iterable[Block]], Any]) -> list[Any]:
-        return [function(self.blocks())]
 
     def sample(self, size: int) -> Block:
         numbers = sampled_numbers(self.n_rows, self.sample_weight, size, self.seed)

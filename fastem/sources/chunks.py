@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from fastem.sources.numeric import all_text, array_of_numbers, as_frame, checked_names, rows_in_order
 from fastem.sources.reader import Piece, Reader
 
 
@@ -14,8 +15,9 @@ class Chunks(Reader):
     Parameters
     ----------
     factory : callable
-        Called without arguments before every pass; returns a fresh iterator of arrays of shape (n, n_features), n of
-        any size, or of pairs of such an array and the weights of its rows, (n,). All passes must get the same rows.
+        Called without arguments before every pass; returns a fresh iterator of arrays or data frames of shape
+        (n, n_features), n of any size, or of pairs of such rows and their weights, (n,). All passes must get the same
+        rows. They are copied, so the same array may be filled again for the next ones.
     n_features : int
         Number of features.
 
@@ -43,6 +45,7 @@ class Chunks(Reader):
         self.factory, self.n_features = factory, int(n_features)
         self.name = getattr(factory, "__name__", type(factory).__name__)
         self._last: Any = None
+        self._labels: list[str] | None = None  # of the columns of the first frame
 
     def pieces(self, n_rows: int) -> Iterator[Piece]:
         chunks = self.factory()
@@ -53,16 +56,28 @@ class Chunks(Reader):
             )
         self._last = chunks
         for number, chunk in enumerate(chunks):
-            rows, weights = chunk if isinstance(chunk, tuple) else (chunk, None)
-            rows = np.asarray(rows)
-            weights = None if weights is None else np.asarray(weights, dtype=np.float64)
             where = f"{self.name}, chunk {number}"
-            if rows.ndim != 2 or len(rows) <= n_rows:
-                yield Piece(rows, weights, where, 0)
+            given, weights = chunk if isinstance(chunk, tuple) else (chunk, None)
+            rows = self._rows(given, where)
+            weights = None if weights is None else array_of_numbers(weights, f"{where}, weights")
+            if rows.ndim != 2 or (weights is not None and weights.shape != (len(rows),)):
+                yield Piece(rows, weights, where, 0)  # to be refused
                 continue
             for first in range(0, len(rows), n_rows):
                 part = slice(first, first + n_rows)
-                yield Piece(rows[part], None if weights is None else weights[part], where, first)
+                yield Piece(
+                    rows[part].copy("K"), None if weights is None else weights[part].astype(np.float64), where, first
+                )
+
+    def _rows(self, chunk: Any, where: str) -> np.ndarray:
+        """A chunk as an array; the columns of frames are put in the order of the first one."""
+        frame = as_frame(chunk)
+        if frame is None:
+            return array_of_numbers(chunk, where)
+        if self._labels is None:
+            self._labels = checked_names(frame.columns, where)
+            self.names = tuple(self._labels) if all_text(frame.columns) else None
+        return rows_in_order(frame, self._labels, where)
 
 
 def one_shot(iterator: Any) -> str:

@@ -14,10 +14,12 @@ from fastem.kernels.accumulation import serial_passes
 from fastem.kernels.sampling import LARGEST_KEY
 from fastem.sources.arrays import readable_in_place
 from fastem.sources.fingerprint import Fingerprint
+from fastem.sources.numeric import all_text, array_of_numbers, as_frame, checked_names, rows_in_order
 from fastem.sources.reader import Piece
 from fastem.sources.sampling import NO_WEIGHTS, expected_keys, selected
-from fastem.sources.source import Block
-from fastem.sources.stream import check_rows, check_weights
+from fastem.sources.source import Block, Write
+from fastem.sources.stream import check_finite, check_shape
+from fastem.sources.weights import ALL_ZERO, check_weights, numbers_of_weights
 
 FAN_IN = 8  # statistics that are added up in one task
 
@@ -35,18 +37,23 @@ class Collection:
     partitions : list of Delayed
     lengths : list of int, or of NaN where they are not known
     n_features : int
+    labels : list of str or None
+        Of the columns of a data frame.
     names : tuple of str or None
+        The same where they are names.
     """
 
+    name = "the Dask collection"
+
     def __init__(self, data: Any):
+        self.labels: list[str] | None = None
         self.names: tuple[str, ...] | None = None
         if getattr(data, "ndim", None) != 2:
             raise ValueError(f"Expected a Dask array or data frame of two dimensions, got a {type(data).__name__}.")
         if hasattr(data, "columns"):
-            if len(set(data.columns)) < len(data.columns):
-                raise ValueError("Two columns of the data frame have the same name.")
-            self.names = tuple(map(str, data.columns))
-            self.n_features, self.partitions = len(self.names), list(data.to_delayed())
+            self.labels = checked_names(list(data.columns), self.name)
+            self.names = tuple(self.labels) if all_text(list(data.columns)) else None
+            self.n_features, self.partitions = len(self.labels), list(data.to_delayed())
             self.lengths = [np.nan] * len(self.partitions)
             return
         data = data.rechunk({1: -1})
@@ -63,7 +70,7 @@ class DaskSource:
     Parameters
     ----------
     collection : Collection
-    sample_weight : Dask array or series of the same partitions, array of shape (n_rows,), or None
+    sample_weight : Dask array or series of the same partitions, Weights or None
     seed : int
         Of the sample.
     domain : callable or None
@@ -72,6 +79,7 @@ class DaskSource:
         Count and keep the partitions, so that there can be many passes.
     """
 
+    in_memory = True
     n_rows: int
     n_candidates: int
 
@@ -85,12 +93,12 @@ class DaskSource:
     ):
         import dask
 
-        self.seed, self.n_features, self.names = seed, collection.n_features, collection.names
+        self.seed, self.n_features, self.counted = seed, collection.n_features, survey
         self.lengths, self.n_passes = collection.lengths, 0
         weights = self._weights(collection, sample_weight)
         block_of = dask.delayed(_block, pure=False)
         self.parts = [
-            block_of(part, weight, number, self.n_features, self.names, domain)
+            block_of(part, weight, number, self.n_features, collection.labels, domain)
             for number, (part, weight) in enumerate(zip(collection.partitions, weights, strict=True))
         ]
         if survey:
@@ -102,7 +110,7 @@ class DaskSource:
             if not self.n_rows:
                 raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
             if not self.n_candidates:
-                raise ValueError("Sample weights must contain at least one non-zero number.")
+                raise ValueError(ALL_ZERO)
 
     def _weights(self, collection: Collection, sample_weight: Any) -> list[Any]:
         if sample_weight is None:
@@ -119,9 +127,9 @@ class DaskSource:
 
         if np.isnan(self.lengths).any():
             self.lengths = list(dask.compute(*map(dask.delayed(len), collection.partitions)))
-        if sum(self.lengths) != len(sample_weight):
-            raise ValueError(f"sample_weight.shape == {sample_weight.shape}, expected ({sum(self.lengths)},)!")
-        return np.split(sample_weight, np.cumsum(self.lengths)[:-1])
+        sample_weight.check_length(int(sum(self.lengths)))
+        ends = np.cumsum(self.lengths, dtype=int).tolist()
+        return [sample_weight.of_rows(end - int(n), int(n)) for end, n in zip(ends, self.lengths, strict=True)]
 
     def blocks(self) -> Iterator[Block]:
         """All rows, in order: they come to the client, a partition at a time."""
@@ -170,7 +178,7 @@ class DaskSource:
         weighted = all(part is not None for part in weights)
         return Block(np.concatenate(rows)[order], np.concatenate(weights)[order] if weighted else None)
 
-    def map_rows(self, write: Callable[[np.ndarray, np.ndarray], None], columns: tuple[int, ...], dtype: Any) -> Any:
+    def lazily(self, write: Write, columns: tuple[int, ...], dtype: Any) -> Any:
         """A lazy Dask array (n_rows, ...) of what `write` makes of the rows of each partition."""
         import dask
         import dask.array as da
@@ -186,32 +194,24 @@ class DaskSource:
 # what runs on the workers ---------------------------------------------------------------------------------------------
 
 
-def _block(part: Any, weights: Any, number: int, n_features: int, names: Any, domain: Any) -> Block:
+def _block(part: Any, weights: Any, number: int, n_features: int, labels: list[str] | None, domain: Any) -> Block:
     """A partition as an array, checked."""
     where = f"partition {number}"
-    if names is not None:
-        for name, dtype in zip(names, part.dtypes, strict=True):
-            if dtype.kind not in "biuf":
-                raise ValueError(f"{where}: column {name!r} holds {dtype}, not numbers.")
-        part = part.to_numpy(dtype=np.float64, na_value=np.nan) if _extended(part.dtypes) else part
-    rows = np.asarray(part)
-    check_rows(Piece(rows, None, where, 0), n_features, names)
+    rows = array_of_numbers(part, where) if labels is None else rows_in_order(as_frame(part), labels, where)
+    weights = None if weights is None else numbers_of_weights(weights, f"{where}, sample_weight")
+    piece = Piece(rows, weights, where, 0)
+    check_shape(piece, n_features)
+    check_finite(piece, None if labels is None else tuple(labels))
+    if weights is not None:
+        check_weights(weights, piece)
     if not readable_in_place(rows):
         rows = rows.astype(np.float64)
-    if weights is not None:
-        weights = np.ascontiguousarray(weights, dtype=np.float64)
-        check_weights(weights, Piece(rows, None, where, 0))
     if domain is not None:
         try:
             domain(rows, 0)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from None
     return Block(rows, weights)
-
-
-def _extended(dtypes: Iterable[Any]) -> bool:
-    """Whether a column has a type that NumPy does not: nullable or Arrow numbers."""
-    return not all(isinstance(dtype, np.dtype) for dtype in dtypes)
 
 
 def _facts(blocks: Iterable[Block]) -> tuple[int, int]:

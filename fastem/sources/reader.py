@@ -1,7 +1,7 @@
 """What a kind of data must be able to do to become a source."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,7 +36,9 @@ class Reader(ABC):
         For messages.
     n_features : int
     names : tuple of str or None
-        Of the columns.
+        Of the columns; those of chunks are known when the first has come.
+    weighted : str or None
+        What the weights are called that come with the rows, if any do for certain.
     mapped : bool
         Whether the operating system reads ahead already.
     """
@@ -44,6 +46,7 @@ class Reader(ABC):
     name: str
     n_features: int
     names: tuple[str, ...] | None = None
+    weighted: str | None = None
     mapped: bool = False
 
     @abstractmethod
@@ -53,3 +56,21 @@ class Reader(ABC):
     def stamp(self) -> Any:
         """Something that changes when the data do, without reading them."""
         return None
+
+
+class Several(Reader):
+    """Readers one after another."""
+
+    def __init__(self, readers: Sequence[Reader]):
+        self.readers, self.name = readers, readers[0].name
+        self.n_features, self.weighted = readers[0].n_features, readers[0].weighted
+        for reader in readers:
+            if reader.n_features != self.n_features:
+                raise ValueError(f"{reader.name}: {reader.n_features} columns, but {self.name} has {self.n_features}")
+
+    def pieces(self, n_rows: int) -> Iterator[Piece]:
+        for reader in self.readers:
+            yield from reader.pieces(n_rows)
+
+    def stamp(self) -> Any:
+        return [reader.stamp() for reader in self.readers]

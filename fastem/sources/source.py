@@ -1,9 +1,12 @@
 """What a pass needs to know of the data."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+
+Write = Callable[[np.ndarray, np.ndarray], None]  # of rows (n, D) and the results to fill (n, ...)
 
 
 class Block(NamedTuple):
@@ -22,10 +25,25 @@ class Block(NamedTuple):
 
 
 class Source(Protocol):
-    """Rows that can be read again and again, always in the same order, in blocks of any size."""
+    """Rows that can be read again and again, always in the same order, in blocks of any size.
+
+    Attributes
+    ----------
+    n_rows : int
+        Only if they are `counted`.
+    n_features : int
+    counted : bool
+        Whether the number of rows is known. That of data which are read once is not before the end.
+    in_memory : bool
+        Whether the rows are kept in memory, here or on a cluster: then results as long as they are may be, too.
+    """
 
     n_rows: int
     n_features: int
+    in_memory: bool
+
+    @property
+    def counted(self) -> bool: ...
 
     @property
     def n_candidates(self) -> int:
@@ -52,6 +70,13 @@ class Source(Protocol):
         """What `function` makes of each part of the rows, in order; one pass. Its results should be small."""
         ...
 
+    def lazily(self, write: Write, columns: tuple[int, ...], dtype: Any) -> Any | None:
+        """What `write` makes of the rows, (n_rows, *columns), as a collection that is computed where they are.
+
+        None where this process reads the rows and computes it now.
+        """
+        ...
+
     def sample(self, size: int) -> Block:
         """`size` rows of positive weight in float64, drawn without replacement, in random order.
 
@@ -62,3 +87,19 @@ class Source(Protocol):
     def fingerprint(self) -> str:
         """A digest that differs between different data, however they are stored."""
         ...
+
+
+class LocalSource(ABC):
+    """What sources have in common whose rows this process reads."""
+
+    @abstractmethod
+    def blocks(self) -> Iterator[Block]: ...
+
+    def total(self, add_up: Callable[[Iterable[Block]], np.ndarray]) -> np.ndarray:
+        return add_up(self.blocks())
+
+    def gather(self, function: Callable[[Iterable[Block]], Any]) -> list[Any]:
+        return [function(self.blocks())]
+
+    def lazily(self, write: Write, columns: tuple[int, ...], dtype: Any) -> None:
+        return None

@@ -1,6 +1,6 @@
 """Data that are read anew in every pass and never kept: files, chunks, tables."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,15 @@ from fastem.sources.fingerprint import Fingerprint
 from fastem.sources.read_ahead import read_ahead
 from fastem.sources.reader import Piece, Reader
 from fastem.sources.sampling import Sampler
-from fastem.sources.source import Block
+from fastem.sources.source import Block, LocalSource
+from fastem.sources.weights import ALL_ZERO, Weights, check_weights
 
 BLOCK_MEMORY = 2**23  # bytes of a block; up to five of them are alive at a time
 SAMPLE_MEMORY = 2**24  # bytes of the rows that the first pass keeps for seeding
 MUST_STAY = "The data must stay the same during a fit."
 
 
-class StreamSource:
+class StreamSource(LocalSource):
     """Rows that a reader delivers again and again.
 
     The first pass looks at every number. With a survey it is a pass of its own, which counts the rows and keeps a
@@ -26,8 +27,7 @@ class StreamSource:
     Parameters
     ----------
     reader : Reader
-    sample_weight : array of shape (n_rows,) or None
-        In place of weights from the reader.
+    sample_weight : Weights or None
     seed : int
         Of the sample.
     domain : callable or None
@@ -35,6 +35,8 @@ class StreamSource:
     survey : bool
     fingerprinted : bool
         Whether the survey takes the fingerprint, too.
+    check_names : callable or None
+        Called with the reader when the first rows have come, and with them the names of their columns.
 
     Raises
     ------
@@ -42,6 +44,7 @@ class StreamSource:
         If a number is no number or not finite, or a weight is negative; the message names file, row and column.
     """
 
+    in_memory = False
     n_rows: int
     n_candidates: int
     _sampler: Sampler
@@ -49,23 +52,31 @@ class StreamSource:
     def __init__(
         self,
         reader: Reader,
-        sample_weight: np.ndarray | None = None,
+        sample_weight: Weights | None = None,
         seed: int = 0,
         domain: Callable[[np.ndarray, int], None] | None = None,
         survey: bool = True,
         fingerprinted: bool = False,
+        check_names: Callable[[Reader], None] | None = None,
     ):
+        if sample_weight is not None and reader.weighted is not None:
+            raise ValueError(f"{reader.name}: weights twice, as sample_weight and as {reader.weighted}")
         self.reader, self.sample_weight, self.seed, self.domain = reader, sample_weight, seed, domain
-        self.n_features, self.names = reader.n_features, reader.names
+        self.n_features, self.check_names = reader.n_features, check_names
         self.n_passes = 0
         self.checked = False  # whether a pass has looked at every number
         self._fingerprint: Fingerprint | None = Fingerprint() if fingerprinted else None
         if survey:
             self._survey()
 
+    @property
+    def counted(self) -> bool:
+        return self.checked
+
     def blocks(self) -> Iterator[Block]:
         n_rows = n_candidates = 0
         for piece in self._pieces():
+            check_shape(piece, self.n_features)
             block = self._block(piece, n_rows)
             if not self.checked:
                 self._check(piece, block, n_rows)
@@ -80,12 +91,6 @@ class StreamSource:
         if not self.checked:
             self._check_counts(n_rows, n_candidates)
             self.n_rows, self.n_candidates, self.checked = n_rows, n_candidates, True
-
-    def total(self, add_up: Callable[[Iterable[Block]], np.ndarray]) -> np.ndarray:
-        return add_up(self.blocks())
-
-    def gather(self, function: Callable[[Iterable[Block]], Any]) -> list[Any]:
-        return [function(self.blocks())]
 
     def sample(self, size: int) -> Block:
         if min(size, self.n_candidates) > self._sampler.size:
@@ -117,41 +122,49 @@ class StreamSource:
 
     def _block(self, piece: Piece, first: int) -> Block:
         rows = piece.rows
-        if not readable_in_place(rows) and rows.dtype.kind in "biuf":
+        if not readable_in_place(rows):
             rows = rows.astype(np.float64)
         if self.sample_weight is not None:
-            if first + len(rows) > len(self.sample_weight):  # a kernel would read beyond them
-                raise ValueError(f"sample_weight has {len(self.sample_weight)} entries, X has more rows.")
-            return Block(rows, self.sample_weight[first : first + len(rows)])
+            if piece.weights is not None:
+                raise ValueError(f"{piece.where}: weights twice, as sample_weight and with the rows")
+            return Block(rows, self.sample_weight.of_rows(first, len(rows)))
         weights = None if piece.weights is None else np.ascontiguousarray(piece.weights, dtype=np.float64)
         return Block(rows, weights)
 
     # the first pass ---------------------------------------------------------------------------------------------------
 
     def _check(self, piece: Piece, block: Block, first: int) -> None:
-        check_rows(piece, self.n_features, self.names)
-        if block.weights is not None and self.sample_weight is None:
-            check_weights(block.weights, piece)
+        if first == 0 and self.check_names is not None:
+            self.check_names(self.reader)
+        check_finite(piece, self.reader.names)
+        if piece.weights is not None:
+            check_weights(piece.weights, piece)
         if self.domain is not None:
             self.domain(block.rows, first)
 
     def _check_counts(self, n_rows: int, n_candidates: int) -> None:
         if not n_rows:
             raise ValueError(f"{self.reader.name}: Found array with 0 sample(s) while a minimum of 1 is required.")
-        if self.sample_weight is not None and len(self.sample_weight) != n_rows:
-            raise ValueError(f"sample_weight.shape == {self.sample_weight.shape}, expected ({n_rows},)!")
+        if self.sample_weight is not None:
+            self.sample_weight.check_length(n_rows)
         if not n_candidates:
-            raise ValueError("Sample weights must contain at least one non-zero number.")
+            raise ValueError(ALL_ZERO)
 
 
-def check_rows(piece: Piece, n_features: int, names: tuple[str, ...] | None) -> None:
-    rows = piece.rows
+def check_shape(piece: Piece, n_features: int) -> None:
+    """Raise ValueError unless a kernel can read the rows and their weights: of every piece of every pass."""
+    rows, weights = piece.rows, piece.weights
     if rows.ndim != 2 or rows.shape[1] != n_features:
         raise ValueError(
             f"{piece.where}: row {piece.first}: an array of shape {rows.shape}, expected rows of {n_features} features."
         )
-    if rows.dtype.kind not in "biuf":
-        raise ValueError(f"{piece.where}: {rows.dtype} is not a type of real numbers.")
+    if weights is not None and weights.shape != (len(rows),):
+        raise ValueError(f"{piece.where}: weights of shape {weights.shape} for {len(rows)} rows.")
+
+
+def check_finite(piece: Piece, names: tuple[str, ...] | None) -> None:
+    """Raise ValueError, with the place, if a number is NaN or infinite."""
+    rows = piece.rows
     with np.errstate(over="ignore", invalid="ignore"):
         if rows.dtype.kind != "f" or np.isfinite(rows.sum(dtype=np.float64)):
             return
@@ -162,16 +175,4 @@ def check_rows(piece: Piece, n_features: int, names: tuple[str, ...] | None) -> 
         what = "NaN" if np.isnan(rows[row, column]) else "infinity"
         raise ValueError(
             f"Input X contains {what}. {piece.where}: row {piece.first + row}, {name} (rows are counted from 0)."
-        )
-
-
-def check_weights(weights: np.ndarray, piece: Piece) -> None:
-    if weights.shape != (len(piece.rows),):
-        raise ValueError(f"{piece.where}: weights of shape {weights.shape} for {len(piece.rows)} rows.")
-    wrong = ~(np.isfinite(weights) & (weights >= 0))
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise ValueError(
-            f"{piece.where}: row {piece.first + row}: the weight {weights[row]:g} is not a non-negative number (rows "
-            "are counted from 0)."
         )

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import zarr
 from numpy.testing import assert_allclose, assert_array_equal
 from rich.console import Console
 
@@ -17,9 +19,9 @@ import fastem
 from fastem.cli import main
 from fastem.cli.commands import fit
 from fastem.cli.progress import watched
-from fastem.cli.tables import read_table
 
 FAITHFUL = Path(__file__).parents[2] / "examples" / "faithful.csv"
+ROWS = np.loadtxt(FAITHFUL, delimiter=",", skiprows=1)
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ def test_defaults_are_those_of_the_estimator():
 
 
 def test_weights_equal_repeated_rows(run, tmp_path):
-    rows = read_table(FAITHFUL).rows
+    rows = ROWS
     times = np.arange(len(rows)) % 3
     weighted, repeated = tmp_path / "weighted.csv", tmp_path / "repeated.npy"
     np.savetxt(weighted, np.c_[rows, times], delimiter=",", header="a,b,times", comments="", fmt="%.17g")
@@ -148,23 +150,22 @@ def test_many_columns_and_odd_names_fit_the_page(run, tmp_path):
 @pytest.mark.parametrize("suffix", ["npy", "csv", "txt"])
 def test_predict(run, model, tmp_path, suffix):
     output = tmp_path / f"labels.{suffix}"
-    rows, mixture = read_table(FAITHFUL).rows, fastem.load(model)
+    mixture = fastem.load(model)
     del mixture.feature_names_in_  # the rows have no names to compare
     for flags, expected in (((), "predict"), (("--probabilities",), "predict_proba")):
         assert run("predict", model, FAITHFUL, "-o", output, *flags) == (0, "", [])
         answer = np.load(output) if suffix == "npy" else np.loadtxt(output, delimiter=",")
-        assert_array_equal(answer, getattr(mixture, expected)(rows))
+        assert_array_equal(answer, getattr(mixture, expected)(ROWS))
     assert sorted(tmp_path.iterdir()) == sorted([model, output])
 
 
 def test_predict_leaves_out_the_weights(run, tmp_path):
     data, model, labels = tmp_path / "data.csv", tmp_path / "model", tmp_path / "labels.txt"
-    rows = read_table(FAITHFUL).rows
-    np.savetxt(data, np.c_[np.ones(len(rows)), rows], delimiter=",", header="w,x,y", comments="")
+    np.savetxt(data, np.c_[np.ones(len(ROWS)), ROWS], delimiter=",", header="w,x,y", comments="")
     assert run("fit", data, "-k", 2, "--weights", "w", "-o", model)[0] == 0
     assert list(fastem.load(model).feature_names_in_) == ["x", "y"]
     assert run("predict", model, data, "--weights", "w", "-o", labels)[0] == 0
-    assert_fails(run("predict", model, data, "-o", labels), "3 columns", "fitted to 2")
+    assert_fails(run("predict", model, data, "-o", labels), f"{data}: X has 3 features", "expecting 2")
 
 
 def test_predict_checks_names_where_there_are_any(run, model, tmp_path):
@@ -173,7 +174,8 @@ def test_predict_checks_names_where_there_are_any(run, model, tmp_path):
     bare.write_text("3.6,79\n1.8,54\n")
     assert_fails(
         run("predict", model, other, "-o", labels),
-        f"{other}: the columns are waiting, eruptions, but the model was fitted to eruptions, waiting",
+        f"{other}: The feature names should match",
+        "eruptions, waiting, not waiting, eruptions",
     )
     assert run("predict", model, bare, "-o", labels) == (0, "", [])
 
@@ -189,7 +191,8 @@ def test_predict_checks_names_where_there_are_any(run, model, tmp_path):
         ("1,2\n3\n", (), "line 2 has 1 columns instead of 2"),
         ("1,2\n3,nan\n", (), "line 2, column 2: nan is not finite"),
         ("a,b\n1,2\n", ("--weights", "c"), "no column 'c'"),
-        ("a,b\n1,-2\n", ("--weights", "b"), "weight of row 1 is negative"),
+        ("a,b\n1,-2\n", ("--weights", "b"), "row 0: the weight -2 is not a non-negative number"),
+        ("a;b\n1,5;2\n", (), "separator=';'"),
     ],
 )
 def test_bad_tables(run, tmp_path, content, options, message):
@@ -267,6 +270,70 @@ def test_as_a_process(tmp_path):
     assert failed.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "parquet", "npy", "h5", "zarr"])
+def test_weights_by_number_in_every_format(run, tmp_path, suffix):
+    path, times = tmp_path / f"rows.{suffix}", 1 + np.arange(len(ROWS)) % 3
+    frame = pd.DataFrame({"w": times, "a": ROWS[:, 0], "b": ROWS[:, 1]})
+    if suffix.startswith("csv"):
+        frame.to_csv(path, index=False)
+    elif suffix == "parquet":
+        frame.to_parquet(path)
+    elif suffix == "npy":
+        np.save(path, frame.to_numpy())
+    elif suffix == "zarr":
+        zarr.save_array(str(path), frame.to_numpy())
+    else:
+        with h5py.File(path, "w") as file:
+            file["rows"] = frame.to_numpy()
+    code, out, err = run("fit", path, "-k", 1, "--weights", 1)
+    assert (code, err) == (0, [])
+    assert f"of total weight {times.sum()}" in out
+    expected = fastem.GaussianMixture(1).fit(ROWS, sample_weight=times)
+    assert_allclose(float(value(out, "log-likelihood")), expected.log_likelihood_ * times.sum(), rtol=1e-9)
+    assert_fails(run("fit", path, "-k", 1, "--weights", 4), f"{path}: no column '4', the columns are ")
+
+
+def test_text_of_other_layouts(run, tmp_path):
+    path = tmp_path / "excel.csv"
+    path.write_text("a;b\n1,5;2,5\n2,5;4,5\n")
+    code, out, _ = run("fit", path, "-k", 1, "--separator", ";", "--decimal", ",")
+    assert code == 0
+    assert re.search(r"1\.000000 +2 +3\.5", out)
+
+
+def test_a_folder_and_a_pattern(run, tmp_path):
+    for part in range(2):
+        pd.DataFrame(ROWS[part::2], columns=["a", "b"]).to_parquet(tmp_path / f"{part}.parquet")
+    expected = float(value(run("fit", FAITHFUL, "-k", 1)[1], "log-likelihood"))
+    for data in (tmp_path, tmp_path / "*.parquet"):
+        code, out, _ = run("fit", data, "-k", 1)
+        assert code == 0
+        assert_allclose(float(value(out, "log-likelihood")), expected, rtol=1e-9)
+
+
+def test_a_checkpoint_and_a_model(run, tmp_path):
+    """The path of the checkpoint is a parameter of the model that is saved."""
+    arguments = "fit", FAITHFUL, "-k", 2, "--checkpoint", tmp_path / "state", "-o", tmp_path / "model"
+    assert run(*arguments)[0] == 0
+    assert fastem.load(tmp_path / "model").checkpoint == str(tmp_path / "state")
+
+
+@pytest.mark.parametrize("error", [KeyError("a"), TypeError("no"), RuntimeError("C library"), ImportError("needs x")])
+def test_no_error_is_a_traceback(run, monkeypatch, error):
+    def broken(*_):
+        raise error
+
+    monkeypatch.setattr("fastem.cli.data.data_of", broken)
+    assert_fails(run("fit", FAITHFUL, "-k", 2), str(error))
+
+
+def test_a_model_without_probabilities(run, tmp_path):
+    fastem.save(fastem.KMeans(2, random_state=0).fit(ROWS), tmp_path / "model")
+    arguments = "predict", tmp_path / "model", FAITHFUL, "-o", tmp_path / "labels.csv"
+    assert run(*arguments)[0] == 0
+    assert_fails(run(*arguments, "--probabilities"), "KMeans has no probabilities")
+
+
 # data read anew in every pass, and long fits --------------------------------------------------------------------------
 
 
@@ -287,7 +354,7 @@ def test_parquet_is_fitted_as_csv_is(run, parquet, tmp_path):
     assert run("predict", tmp_path / "model", parquet, "--weights", "weight", "-o", tmp_path / "labels.csv")[0] == 0
     labels = np.loadtxt(tmp_path / "labels.csv", dtype=int)
     assert_array_equal(labels, fastem.load(tmp_path / "model").predict(pd.read_csv(FAITHFUL)))
-    assert_fails(run("predict", tmp_path / "model", parquet, "-o", tmp_path / "labels.csv"), "3 columns", "fitted to 2")
+    assert_fails(run("predict", tmp_path / "model", parquet, "-o", tmp_path / "labels.csv"), "X has 3 features")
 
 
 def test_a_fit_with_a_checkpoint_goes_on(run, tmp_path):

@@ -169,7 +169,7 @@ def test_what_is_wrong_is_named():
     for flat in (ARRAY[:, 0], FRAME.a, db.from_sequence(range(3))):
         with pytest.raises(ValueError, match="Expected a Dask array or data frame of two dimensions"):
             fitted(flat)
-    with pytest.raises(ValueError, match="columns of the data frame have the same name"):
+    with pytest.raises(ValueError, match="two columns have the same name, 'b'"):
         fitted(FRAME.rename(columns={"a": "b"}))
     with pytest.raises(ValueError, match=r"partition \d: .*row \d+, column \d"):
         BernoulliMixture(2).fit(ARRAY)

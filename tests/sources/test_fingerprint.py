@@ -7,7 +7,6 @@ import pytest
 from fastem import Chunks, GaussianMixture
 from fastem.sources import as_source
 from fastem.sources import fingerprint as fingerprints
-from fastem.sources.clusters import Collection, DaskSource
 from fastem.sources.stream import StreamSource
 
 ROWS = np.random.default_rng(0).integers(-9, 9, size=(3_001, 3)).astype(float)
@@ -65,7 +64,7 @@ def test_every_number_and_weight_matters():
 
 def test_partitions_of_a_cluster():
     def source(rows, chunk=500, weights=None):
-        return DaskSource(Collection(da.from_array(rows, chunks=(chunk, 3))), weights).fingerprint()
+        return as_source(da.from_array(rows, chunks=(chunk, 3)), weights).fingerprint()
 
     expected = source(ROWS)
     assert source(ROWS) == expected

@@ -1,0 +1,168 @@
+"""Parquet files, one after another, in bounded memory however wide they are."""
+
+import math
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from fastem.sources.columns import Columns, Layout, Run, check_present, index_of_pandas
+from fastem.sources.files import File, damage_named, missing
+from fastem.sources.frames import columns_of_batch
+
+BUFFER = 2**18  # bytes of a column that are read at a time, not the column of a whole row group
+COLUMN_MEMORY = (
+    2**22
+)  # bytes that a column takes at most while it is decoded: a dictionary, a page, packed and unpacked
+DECODED_MEMORY = 3 * 2**24  # bytes that all of them may take at a time
+KEPT_MEMORY = 2**25  # bytes of decoded columns that wait in memory for the others, more wait in a temporary file
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+
+
+def opened(files: list[File], layout: Layout) -> "ParquetFiles":
+    if layout != Layout():
+        raise ValueError(f"{files[0]}: separator, decimal and header are for text files")
+    return ParquetFiles(files)
+
+
+class ParquetFiles(Columns):
+    def __init__(self, files: list[File]):
+        schema = _open(files[0]).schema_arrow
+        keys = [key for key in files[0].keys if key not in schema.names]
+        super().__init__(str(files[0]), [*schema.names, *keys], files)
+        self.leave_out(index_of_pandas(schema.metadata))
+        self.keys = {key: _values_of_key(files, key) for key in keys}
+
+    def read(self, names: list[str], n_rows: int) -> Iterator[Run]:
+        stored = [name for name in names if name not in self.keys]
+        for number, file in enumerate(self.files):
+            parquet = _open(file)
+            check_present(str(file), stored, parquet.schema_arrow.names)
+            for columns, first, length in _runs(str(file), parquet, stored, n_rows):
+                by_name = dict(zip(stored, columns, strict=True))
+                for key, values in self.keys.items():
+                    by_name[key] = np.full(length, values[number])
+                yield [by_name[name] for name in names], str(file), first
+
+
+def _open(file: File) -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError as error:
+        raise missing("pyarrow", "parquet") from error
+    with damage_named(str(file)):
+        return pyarrow.parquet.ParquetFile(
+            file.open(), buffer_size=BUFFER, pre_buffer=False, thrift_string_size_limit=2**27
+        )
+
+
+def _values_of_key(files: list[File], key: str) -> list[Any]:
+    """The numbers that the folders of a key have in their names."""
+    values = [file.keys.get(key, NO_VALUE) for file in files]
+    numbers = [_number(value) for value in values]
+    return values if None in numbers else numbers
+
+
+def _number(value: str) -> float | None:
+    try:
+        return math.nan if value == NO_VALUE else float(value)
+    except ValueError:
+        return None
+
+
+# a file -----------------------------------------------------------------------------------------------------------
+
+
+def _runs(where: str, parquet: Any, names: list[str], n_rows: int) -> Iterator[tuple[list[np.ndarray], int, int]]:
+    """Columns of some rows, the number of their first, and how many they are."""
+    first = 0
+    with damage_named(where):
+        for group in range(parquet.num_row_groups):
+            at_once = _columns_at_once(parquet, names, group)
+            if not names or at_once >= len(names):
+                runs = _together(where, parquet, names, group, n_rows)
+            else:
+                runs = _by_parts(where, parquet, names, group, n_rows, at_once)
+            for columns, length in runs:
+                yield columns, first, length
+                first += length
+
+
+def _columns_at_once(parquet: Any, names: list[str], group: int) -> int:
+    """How many columns of a row group can be decoded at a time."""
+    chunks = parquet.metadata.row_group(group)
+    wanted = set(names)
+    sizes = [
+        min(COLUMN_MEMORY, chunk.total_compressed_size + chunk.total_uncompressed_size)
+        for chunk in map(chunks.column, range(chunks.num_columns))
+        if chunk.path_in_schema in wanted
+    ]
+    return max(1, DECODED_MEMORY // max([1, *sizes]))
+
+
+def _together(
+    where: str, parquet: Any, names: list[str], group: int, n_rows: int
+) -> Iterator[tuple[list[np.ndarray], int]]:
+    for batch in parquet.iter_batches(batch_size=n_rows, row_groups=[group], columns=names, use_threads=False):
+        yield columns_of_batch(batch, names, where), batch.num_rows
+
+
+def _by_parts(
+    where: str, parquet: Any, names: list[str], group: int, n_rows: int, at_once: int
+) -> Iterator[tuple[list[np.ndarray], int]]:
+    """Decode some columns of a row group at a time; those decoded wait for the others."""
+    length = parquet.metadata.row_group(group).num_rows
+    with _Waiting.room(len(names), length) as waiting:
+        for begin in range(0, len(names), at_once):
+            part, first = names[begin : begin + at_once], 0
+            for columns, n in _together(where, parquet, part, group, n_rows):
+                for j, column in enumerate(columns, begin):
+                    waiting.write(j, first, column)
+                first += n
+            if first != length:
+                raise ValueError(f"{where}: row group {group} has {first} rows, not {length} as it says")
+        for first in range(0, length, n_rows):
+            last = min(first + n_rows, length)
+            yield [waiting.read(j, first, last) for j in range(len(names))], last - first
+
+
+class _Waiting:
+    """Columns of a row group, in memory or in a temporary file, of which runs of rows are taken."""
+
+    file: Any
+
+    def __init__(self, n_columns: int, length: int):
+        self.length, self.types = length, {np.dtype(np.float32)}
+        kept = 8 * n_columns * length <= KEPT_MEMORY
+        self.memory = np.empty((n_columns, length)) if kept else None
+
+    @classmethod
+    @contextmanager
+    def room(cls, n_columns: int, length: int) -> Iterator["_Waiting"]:
+        waiting = cls(n_columns, length)
+        if waiting.memory is not None:
+            yield waiting
+            return
+        with tempfile.TemporaryFile(buffering=0) as waiting.file:
+            yield waiting
+
+    def write(self, j: int, first: int, column: np.ndarray) -> None:
+        self.types.add(column.dtype)
+        if self.memory is not None:
+            self.memory[j, first : first + len(column)] = column
+            return
+        try:
+            self.file.seek(8 * (j * self.length + first))
+            self.file.write(np.ascontiguousarray(column, dtype=np.float64).data)
+        except OSError as error:
+            raise OSError(error.errno, f"{error.strerror} for temporary files", tempfile.gettempdir()) from error
+
+    def read(self, j: int, first: int, last: int) -> np.ndarray:
+        if self.memory is not None:
+            column = self.memory[j, first:last]
+        else:
+            self.file.seek(8 * (j * self.length + first))
+            column = np.frombuffer(self.file.read(8 * (last - first)))
+        return column.astype(np.float32) if np.result_type(*self.types) == np.float32 else column
