@@ -14,7 +14,8 @@ import numpy as np
 from benchmarks.common import in_turn
 
 import fastem
-from fastem.engine.loop import run_em
+from fastem.engine.loop import Fit, run_em
+from fastem.engine.stopping import Gain
 
 SIZES = [  # rows, features, components
     (1_000_000, 10, 4),
@@ -56,11 +57,11 @@ def with_fastem(family, rows, table, n_iter):
         columns = [np.ascontiguousarray(table[:, j]) for j in range(table.shape[1])]
         mixture = fastem.CategoricalMixture(n_components, probabilities_init=columns, n_levels=N_LEVELS, **options)
     source = mixture._source(rows, reset=True)
-    start = mixture._starts(source, np.random.RandomState(0)).next()
+    start = mixture._search(source, np.random.RandomState(0)).next()
     ended = []
 
     def fit():
-        ended[:] = [run_em(start, source, tol=0.0, max_iter=n_iter).model]
+        ended[:] = [run_em(Fit(start, Gain(0.0)), source, max_iter=n_iter).model]
 
     return fit, lambda: ended[0].log_likelihood(source)[0] / len(rows)
 

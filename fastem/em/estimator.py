@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
-import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -24,7 +23,7 @@ from fastem.em.user_models import (
     modules_of,
 )
 from fastem.engine.acceleration import Flat, accelerator
-from fastem.engine.loop import Fit, LowerBoundWarning, State, run_em
+from fastem.engine.loop import Fit, LowerBoundWarning, run_em
 from fastem.engine.stopping import RULES
 from fastem.estimators.validation import validated_source
 from fastem.sources import Source
@@ -99,8 +98,7 @@ class EM(BaseEstimator):
     whether it ended), the latent part is what came after.
 
     >>> from typing import NamedTuple
-    >>> import numpy as np
-    >>> from fastem import EM
+    >>>     >>> from fastem import EM
     >>> class Sums(NamedTuple):
     ...     lower_bound: float
     ...     count: float
@@ -190,7 +188,7 @@ class EM(BaseEstimator):
         fit = self._run(UserModel(self.model, self._layout), source)
         self.model_ = fit.model.model
         self.lower_bounds_ = fit.lower_bounds
-        self.lower_bound_ = fit.lower_bounds[-1] if fit.lower_bounds else -np.inf
+        self.lower_bound_ = fit.lower_bound
         self.converged_, self.n_iter_ = fit.converged, fit.n_iter
         self.n_passes_ = source.n_passes
         return self
@@ -202,20 +200,13 @@ class EM(BaseEstimator):
 
     def _run(self, start: UserModel, source: Source) -> Fit[UserModel]:
         watch, checkpoint = _Watch(tuple(self.callbacks)), self._checkpoint(start, source)
-        state = State(start, -np.inf, RULES[self.stopping](self.tol), accelerator(self.acceleration))
+        fit = Fit(start, RULES[self.stopping](self.tol), accelerator(self.acceleration))
         if checkpoint is not None:
-            state = checkpoint.state(State) or state
-            checkpoint.keep(state, now=True)  # before the work: it tells whether the file can be written
+            fit = checkpoint.state(Fit) or fit
+            checkpoint.keep(fit, now=True)  # before the work: it tells whether the file can be written
+        keep = None if checkpoint is None else checkpoint.keep
         try:
-            fit: Fit[UserModel] = run_em(
-                start,
-                source,
-                tol=self.tol,
-                max_iter=self.max_iter,
-                after_iteration=watch,
-                state=state,
-                keep=None if checkpoint is None else checkpoint.keep,
-            )
+            run_em(fit, source, max_iter=self.max_iter, after_iteration=watch, keep=keep)
         finally:
             if checkpoint is not None:
                 checkpoint.flush()
@@ -265,10 +256,10 @@ class _Watch:
     def __init__(self, callbacks: tuple[Callback, ...]):
         self.callbacks, self.stopped = callbacks, False
 
-    def __call__(self, iteration: int, model: UserModel, bound: float, change: float) -> bool:
+    def __call__(self, fit: Fit[UserModel], change: float) -> bool:
         for callback in self.callbacks:
             try:
-                callback(iteration, model.model, model.lower_bound)
+                callback(fit.n_iter, fit.model.model, fit.lower_bound)
             except StopIteration:
                 self.stopped = True
         return self.stopped

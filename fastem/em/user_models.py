@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from hashlib import blake2b
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,16 +204,14 @@ class UserModel:
     ----------
     model : Model
     layout : Layout
-    lower_bound : float
-        The bound at the parameters before the M-step that made the model.
     extrapolated : bool
         Made by SQUAREM, where statistics that are no numbers are no defect but a step too long.
     """
 
     model: Any
     layout: Layout
-    lower_bound: float = -np.inf
     extrapolated: bool = False
+    repairs: ClassVar[tuple] = ()
 
     @property
     def bound_slack(self) -> float:
@@ -237,7 +235,7 @@ class UserModel:
     def m_step(self, total: Total) -> "UserModel":
         model = self.model.m_step(total.statistics)
         check_methods(model, "What m_step returned", ("e_step", "m_step"))
-        return UserModel(model, self.layout, total.lower_bound)
+        return UserModel(model, self.layout)
 
     def flatten(self, reference: "UserModel") -> NDArray[np.float64]:
         return np.asarray(self.model.flatten(reference.model), dtype=np.float64)

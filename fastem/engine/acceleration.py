@@ -35,16 +35,6 @@ class Flat(Protocol):
 
 
 @dataclass
-class Unaccelerated:
-    """Plain EM: never proposes anything."""
-
-    def propose(self, model: Any, image: Any, change: float, *, plain: bool) -> Any:
-        return None
-
-    def refused(self) -> None: ...
-
-
-@dataclass
 class Squarem:
     """Watches the steps of EM and proposes where to go instead.
 
@@ -93,6 +83,6 @@ class Squarem:
         self.before = None
 
 
-def accelerator(name: str | None) -> Unaccelerated | Squarem:
+def accelerator(name: str | None) -> Squarem | None:
     """The acceleration called 'squarem', 'auto' (SQUAREM where EM is slow) or None."""
-    return Unaccelerated() if name is None else Squarem(patient=name == "auto")
+    return None if name is None else Squarem(patient=name == "auto")

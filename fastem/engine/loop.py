@@ -7,12 +7,14 @@ M-step raises both. The bound can therefore not fall, and a fall that rounding d
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from fastem.engine.acceleration import Squarem, Unaccelerated, accelerator
-from fastem.engine.stopping import RULES, StoppingRule
+from fastem.engine.acceleration import Squarem
+from fastem.engine.e_steps import EStep, Soft
+from fastem.engine.stepwise import Schedule, take_steps
+from fastem.engine.stopping import StoppingRule
 from fastem.sources import Source
 
 ROUNDING = 1e-10  # relative size of a fall of the lower bound that is no defect
@@ -35,9 +37,11 @@ M = TypeVar("M", bound="Model")
 
 
 class Model(Protocol):
-    """Parameters that can be improved."""
+    """Parameters that can be improved; with `fastem.engine.acceleration.Flat` faster."""
 
-    def e_step(self, source: Source) -> Any: ...
+    def e_step(self, source: Source, *arguments: Any) -> Any:
+        """The statistics of all rows; the arguments are those of the E-step that the loop is run with."""
+        ...
 
     def m_step(self: "M", statistics) -> "M": ...
 
@@ -46,104 +50,101 @@ class Model(Protocol):
         """How far the M-step that made this model may have taken the bound down (regularisation, repairs), in nats."""
         ...
 
-
-class Fit(NamedTuple, Generic[M]):
-    """The end of an EM run.
-
-    Attributes
-    ----------
-    model : Model
-        The parameters after the last M-step.
-    lower_bounds : list of float
-        The bound before each M-step.
-    converged : bool
-    n_iter : int
-        Passes over the source.
-    interrupted : bool
-        Whether Ctrl-C ended it.
-    """
-
-    model: M
-    lower_bounds: list[float]
-    converged: bool
-    n_iter: int
-    interrupted: bool = False
+    @property
+    def repairs(self) -> tuple:
+        """The components that the M-step which made this model had to repair."""
+        ...
 
 
 @dataclass
-class State:
-    """All that the loop remembers between two iterations.
+class Fit(Generic[M]):
+    """An EM run: how it goes, and how far it has come. It can be kept and continued between any two iterations.
 
     Attributes
     ----------
     model : Model
         The parameters after the last M-step.
-    previous : float
-        The bound before it.
     stop : StoppingRule
-    accelerate : Unaccelerated or Squarem
+    accelerate : Squarem or None
+    e_step : EStep
+    schedule : Schedule or None
+        That of stepwise EM, whose iterations are epochs; None for an M-step per pass.
+    previous : float
+        The bound before the last M-step; at first that of an earlier run which `model` continues.
     proposal : Model or None
         The parameters of the next E-step, if not `model`.
-    bounds : list of float
-    iteration : int
-        Passes so far.
+    lower_bounds : list of float
+        The bound before each M-step. Those of extrapolations that were refused are not among them.
+    n_iter : int
+        Passes over the source.
+    converged, interrupted : bool
+        Whether the stopping rule or Ctrl-C ended it.
+    repaired : dict of component to int
+        The components that were repaired, and the first iteration when they were.
+    best : Model or None
+        The visited parameters that are kept of a random chain, and `merit`: that nothing had to be repaired, the bound.
+    seen : float
+        Weight of the rows of all epochs.
+    n_steps : int
+        Batches of all epochs.
     """
 
-    model: Any
-    previous: float
+    model: M
     stop: StoppingRule
-    accelerate: Unaccelerated | Squarem
-    proposal: Any = None
-    bounds: list[float] = field(default_factory=list)
-    iteration: int = 0
+    accelerate: Squarem | None = None
+    e_step: EStep = field(default_factory=Soft)
+    schedule: Schedule | None = None
+    previous: float = -np.inf
+    proposal: M | None = None
+    lower_bounds: list[float] = field(default_factory=list)
+    n_iter: int = 0
+    converged: bool = False
+    interrupted: bool = False
+    repaired: dict[Any, int] = field(default_factory=dict)
+    best: M | None = None
+    merit: tuple[bool, float] = (False, -np.inf)
+    seen: float = 0.0
+    n_steps: int = 0
 
-    def fit(self, *, converged: bool = False, interrupted: bool = False) -> Fit:
-        return Fit(self.model, self.bounds, converged, self.iteration, interrupted)
+    @property
+    def kept(self) -> M:
+        """The model to keep: the last, or the best of a chain."""
+        return self.model if self.best is None else self.best
+
+    @property
+    def lower_bound(self) -> float:
+        """That of the model to keep, or of the one before it."""
+        if self.best is not None:
+            return self.merit[1]
+        return self.lower_bounds[-1] if self.lower_bounds else -np.inf
 
 
 def run_em(
-    model: M,
+    fit: Fit[M],
     source: Source,
     *,
-    tol: float,
     max_iter: int,
-    stopping: str = "gain",
-    acceleration: str | None = None,
-    after_iteration: Callable[[int, Any, float, float], Any] = lambda iteration, model, bound, change: None,
-    previous: float = -np.inf,
-    state: State | None = None,
-    keep: Callable[[State], None] | None = None,
+    after_iteration: Callable[[Fit[M], float], Any] | None = None,
+    keep: Callable[[Fit[M]], None] | None = None,
 ) -> Fit[M]:
-    """Alternate E- and M-steps until `tol` is reached.
+    """Alternate E- and M-steps until the stopping rule has enough.
 
     Parameters
     ----------
-    model : Model
-        The start.
+    fit : Fit
+        The start and how to go on from it, or a run that was kept; it is changed.
     source : Source
-    tol : float
-        See `fastem.engine.stopping`; in units of the bound, nats per unit weight.
     max_iter : int
         Greatest number of iterations; each is one pass over the source.
-    stopping : {'gain', 'gap', 'patience'}
-        Whether `tol` bounds the gain of a step, the estimated distance to the optimum, or the rise of the greatest
-        bound of a random chain in some steps.
-    acceleration : {'squarem', 'auto'} or None
-        See `fastem.engine.acceleration`; it begins once plain EM has settled in a basin.
-    after_iteration : callable
-        Called with the number of the iteration (from 1), the new model, the bound before it and the change of the
-        bound. If it returns true, the run ends.
-    previous : float
-        The bound of an earlier run that `model` continues.
-    state : State or None
-        That of a run of the same arguments, which goes on from there.
+    after_iteration : callable or None
+        Called with the fit and the change of the bound. If it returns true, the run ends.
     keep : callable or None
-        Called with the state after every iteration that does not end the run.
+        Called with the fit after every iteration that does not end the run.
 
     Returns
     -------
-    Fit
-        Its `lower_bounds` never fall; extrapolations that were refused are not among them but count as iterations.
+    fit : Fit
+        The same.
 
     Raises
     ------
@@ -156,42 +157,68 @@ def run_em(
     LowerBoundWarning
         If the bound falls by more than rounding and `model.bound_slack`.
     """
-    if state is None:
-        state = State(model, previous, RULES[stopping](tol), accelerator(acceleration))
     try:
-        while state.iteration < max_iter:
-            finished, change = _iterate(state, source)
-            stopped = change is not None and after_iteration(state.iteration, state.model, state.previous, change)
-            if finished or stopped:
-                return state.fit(converged=finished)
-            if keep is not None:
-                keep(state)
+        while fit.n_iter < max_iter and not fit.converged:
+            change = _iterate(fit, source)
+            if change is not None and after_iteration is not None and after_iteration(fit, change):
+                break
+            if keep is not None and not fit.converged:
+                keep(fit)
     except KeyboardInterrupt:
-        if keep is not None or not state.bounds:
+        if keep is not None or not fit.lower_bounds:
             raise
-        return state.fit(interrupted=True)
-    return state.fit()
+        fit.interrupted = True
+    return fit
 
 
-def _iterate(state: State, source: Source) -> tuple[bool, float | None]:
-    """One pass; whether it was the last, and the change of the bound, None if an extrapolation was refused."""
-    plain, current = state.proposal is None, state.model if state.proposal is None else state.proposal
-    statistics = current.e_step(source)
+def _iterate(fit: Fit, source: Source) -> float | None:
+    """One pass; the change of the bound, None if an extrapolation was refused."""
+    if fit.schedule is not None:
+        return _epoch(fit, source, fit.schedule)
+    plain = fit.proposal is None
+    current: Any = fit.model if plain else fit.proposal
+    statistics = current.e_step(source, *fit.e_step.arguments(fit.n_iter))
     bound = statistics.lower_bound
-    change = bound - state.previous
+    change = bound - fit.previous
     if not plain and not change >= 0:
-        state.accelerate.refused()
-        state.stop.restart()
-        state.proposal, state.iteration = None, state.iteration + 1
-        return False, None
-    if plain and state.bounds and not change >= -ROUNDING * max(1.0, abs(bound)):
-        _report_fall(state.iteration + 1, change, state.model.bound_slack)
+        fit.accelerate.refused()  # type: ignore[union-attr]
+        fit.stop.restart()
+        fit.proposal, fit.n_iter = None, fit.n_iter + 1
+        return None
+    if not fit.e_step.monotone:
+        _remember(fit, bound)
+    elif plain and fit.lower_bounds and not change >= -ROUNDING * max(1.0, abs(bound)):
+        _report_fall(fit.n_iter + 1, change, fit.model.bound_slack)
     model = current.m_step(statistics)
-    finished = plain and state.stop(change)
-    proposal = None if finished else state.accelerate.propose(current, model, change, plain=plain)
-    state.bounds.append(bound)
-    state.model, state.proposal, state.previous, state.iteration = model, proposal, bound, state.iteration + 1
-    return finished, change
+    finished, proposal = plain and fit.stop(change, model), None
+    if fit.accelerate is not None and not finished:
+        proposal = fit.accelerate.propose(current, model, change, plain=plain)
+    _advance(fit, model, bound, finished)
+    fit.proposal = proposal
+    return change
+
+
+def _epoch(fit: Fit, source: Source, schedule: Schedule) -> float:
+    """One pass of stepwise EM; nothing keeps the bound from falling, which is the mean of batches."""
+    epoch = take_steps(fit.model, source.blocks(), schedule, fit.e_step, seen=fit.seen, n_steps=fit.n_steps)
+    change = epoch.lower_bound - fit.previous
+    fit.seen, fit.n_steps = fit.seen + epoch.weight, fit.n_steps + epoch.n_steps
+    _advance(fit, epoch.model, epoch.lower_bound, fit.stop(change, epoch.model))
+    return change
+
+
+def _advance(fit: Fit, model: Any, bound: float, finished: bool) -> None:
+    fit.lower_bounds.append(bound)
+    fit.model, fit.previous, fit.n_iter, fit.converged = model, bound, fit.n_iter + 1, finished
+    for component in model.repairs:
+        fit.repaired.setdefault(component, fit.n_iter)
+
+
+def _remember(fit: Fit, bound: float) -> None:
+    """The present model of a chain, if none was better; one with a collapsed component is the worse."""
+    merit = not fit.model.repairs, bound
+    if merit > fit.merit:
+        fit.best, fit.merit = fit.model, merit
 
 
 def _report_fall(iteration: int, change: float, slack: float) -> None:

@@ -1,14 +1,13 @@
 """A fit from several starts, the best of which counts, that a checkpoint can continue."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
+from fastem.engine.loop import Fit
 from fastem.storage.checkpoint import Checkpoint
-
-O = TypeVar("O")  # noqa: E741 (an outcome)
 
 
 @dataclass
@@ -17,84 +16,53 @@ class Record:
 
     Attributes
     ----------
-    random_state : tuple
-        The state of the generator when the fit began.
+    random_state : tuple or None
+        The state of the generator when the fit began, if there is a checkpoint.
     finished : int
         Starts that have been run.
-    best : outcome or None
+    best : Fit or None
         Of the best of them.
-    loop : state or None
-        That of the loop in the present start.
+    running : Fit or None
+        The present one.
     """
 
-    random_state: tuple
+    random_state: tuple | None = None
     finished: int = 0
-    best: Any = None
-    loop: Any = None
+    best: Fit | None = None
+    running: Fit | None = None
+
+    def add(self, fit: Fit, merit: Callable[[Fit], Any]) -> None:
+        """A start has been run; the first of equal merits counts."""
+        if self.best is None or merit(fit) > merit(self.best):
+            self.best = fit
+        self.running, self.finished = None, self.finished + 1
 
 
 def resumed(checkpoint: Checkpoint | None, random_state: np.random.RandomState) -> tuple[Record, np.random.RandomState]:
     """The record to go on from, and the generator as it was when the fit began."""
+    if checkpoint is None:
+        return Record(), random_state
     generator = np.random.RandomState()
 
     def restore(record: Record) -> None:
-        if not 0 <= record.random_state[2] <= len(record.random_state[1]):  # it would read beyond its numbers
-            raise ValueError("no state of a random generator")
+        if record.random_state is None or not 0 <= record.random_state[2] <= len(record.random_state[1]):
+            raise ValueError("no state of a random generator")  # it would read beyond its numbers
         generator.set_state(record.random_state)
 
-    found = None if checkpoint is None else checkpoint.state(Record, restore)
+    found = checkpoint.state(Record, restore)
     if found is None:
         return Record(tuple(random_state.get_state())), random_state
     return found, generator
 
 
-def run_starts(
-    record: Record,
-    n_starts: int,
-    next_start: Callable[[int], Any],
-    run: Callable[[Any, int, Any, Callable[[Any], None] | None], O],
-    merit: Callable[[O], Any],
-    checkpoint: Checkpoint | None = None,
-) -> O:
-    """Run what has not been run yet; return the first of the best outcomes.
+def remaining(record: Record, n_starts: int, begin: Callable[[int], Fit]) -> Iterator[tuple[int, Fit]]:
+    """The runs that are not finished yet, with their numbers.
 
-    Parameters
-    ----------
-    record : Record
-    n_starts : int
-    next_start : callable
-        Makes the start with this number; they draw random numbers one after another.
-    run : callable
-        Takes a start, its number, the state of the loop to continue or None, and what to call with the state after
-        every pass or None; returns the outcome. If the outcome is `interrupted` no start follows.
-    merit : callable
-        Of an outcome, greater for a better one.
-    checkpoint : Checkpoint or None
+    `begin` makes the run with a number from a new start. Starts draw random numbers one after another: those that are
+    finished are made again for those after them.
     """
-
-    def keep(loop: Any) -> None:
-        record.loop = loop
-        assert checkpoint is not None
-        checkpoint.keep(record)
-
-    try:
-        if checkpoint is not None and record.finished < n_starts:
-            checkpoint.keep(record, now=True)  # before the work: it tells whether the file can be written
-        for number in range(n_starts if record.finished < n_starts else 0):
-            continued = record.loop is not None and number == n_starts - 1
-            start = None if continued else next_start(number)
-            if number < record.finished:
-                continue
-            outcome = run(start, number, record.loop, None if checkpoint is None else keep)
-            better = record.best is None or merit(outcome) > merit(record.best)
-            record.best, record.loop = outcome if better else record.best, None
-            record.finished = number + 1
-            if checkpoint is not None:
-                checkpoint.keep(record, now=True)
-            if getattr(outcome, "interrupted", False):
-                break
-    except KeyboardInterrupt:
-        if checkpoint is not None:
-            checkpoint.flush()
-        raise
-    return record.best
+    for number in range(n_starts if record.finished < n_starts else 0):
+        at_last = record.running is not None and number == n_starts - 1
+        fit = None if at_last else begin(number)
+        if number >= record.finished:
+            yield number, record.running or fit  # type: ignore[misc]

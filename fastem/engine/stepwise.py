@@ -7,12 +7,12 @@ and its second ones its covariances.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastem.sources import Block, Source
+from fastem.engine.e_steps import EStep
+from fastem.sources import Block
 from fastem.sources.arrays import ArraySource
 
 
@@ -48,76 +48,30 @@ class Schedule(NamedTuple):
         return float(max(forgetting, weight / (self.prior + seen + weight)))
 
 
-class Statistics(Protocol):
-    """What an E-step leaves of a batch."""
-
-    @property
-    def lower_bound(self) -> float: ...
-
-    @property
-    def weight(self) -> float: ...
-
-
-M = TypeVar("M", bound="OnlineModel")
-
-
-class OnlineModel(Protocol):
-    """A model that can stand for the statistics of the rows it has seen."""
-
-    def e_step(self, source: Source) -> Any: ...
-
-    def stepwise(self: "M", statistics: Any, rate: float) -> "M":
-        """The M-step of (1 - rate) times its own statistics plus `rate` times a batch's, both per unit weight."""
-        ...
-
-
 class Epoch(NamedTuple):
     """What one pass of steps leaves."""
 
     model: Any
     lower_bound: float  # the mean of the batches, each at the parameters before its step
     weight: float
+    n_steps: int
 
 
-@dataclass(frozen=True)
-class Online:
-    """Stepwise EM as a model of the EM loop: an E-step is an epoch, all batches of the source with a step after each.
-
-    Attributes
-    ----------
-    model : OnlineModel
-    schedule : Schedule
-    seen : float
-        Weight of all batches so far.
-    """
-
-    model: Any
-    schedule: Schedule
-    seen: float = 0.0
-    bound_slack: float = np.inf  # steps are taken on batches: nothing keeps the bound from falling
-
-    def e_step(self, source: Source) -> Epoch:
-        return Epoch(*take_steps(self.model, source.blocks(), self.schedule, self.seen))
-
-    def m_step(self, epoch: Epoch) -> "Online":
-        return replace(self, model=epoch.model, seen=self.seen + epoch.weight)
-
-    @property
-    def repairs(self) -> tuple:
-        return self.model.repairs
-
-
-def take_steps(model: M, blocks: Iterable[Block], schedule: Schedule, seen: float) -> tuple[M, float, float]:
-    """One step per batch; the new model, the mean bound of the batches and their weight."""
+def take_steps(
+    model: Any, blocks: Iterable[Block], schedule: Schedule, e_step: EStep, *, seen: float, n_steps: int
+) -> Epoch:
+    """One step per batch, after `n_steps` that have seen the weight `seen`."""
     total = weight = 0.0
+    first = n_steps
     for rows, weights in batches(blocks, schedule.batch_size):
         if weights is not None and not weights.any():
             continue
-        statistics = model.e_step(ArraySource(rows, weights))
+        statistics = model.e_step(ArraySource(rows, weights), *e_step.arguments(n_steps))
         model = model.stepwise(statistics, schedule.rate(seen + weight, statistics.weight))
         total += statistics.lower_bound * statistics.weight
         weight += statistics.weight
-    return model, total / weight if weight else np.nan, weight
+        n_steps += 1
+    return Epoch(model, total / weight if weight else np.nan, weight, n_steps - first)
 
 
 def batches(blocks: Iterable[Block], size: int) -> Iterator[Block]:

@@ -1,8 +1,8 @@
-"""When to stop: by the gain of the last step, or by the distance to the optimum."""
+"""When to stop: by the gain of the last step, by the distance to the optimum, or when the parameters rest."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,9 +12,9 @@ PATIENCE = 20  # steps of a random chain
 
 
 class StoppingRule(Protocol):
-    """Told the change of every plain EM step, says when it is enough."""
+    """Told the change of the bound that led to every plain EM step, and the model it made, says when it is enough."""
 
-    def __call__(self, change: float) -> bool: ...
+    def __call__(self, change: float, model: Any) -> bool: ...
 
     def restart(self) -> None:
         """Gains before this moment say nothing of the rate after it."""
@@ -27,7 +27,7 @@ class Gain:
 
     tol: float
 
-    def __call__(self, change: float) -> bool:
+    def __call__(self, change: float, model: Any) -> bool:
         return abs(change) < self.tol
 
     def restart(self) -> None:
@@ -45,7 +45,7 @@ class Gap:
     tol: float
     gains: list[float] = field(default_factory=list)
 
-    def __call__(self, change: float) -> bool:
+    def __call__(self, change: float, model: Any) -> bool:
         if not np.isfinite(change):
             return False
         self.gains.append(abs(change))
@@ -70,7 +70,7 @@ class Patience:
     best: float = 0.0
     waited: int = 0
 
-    def __call__(self, change: float) -> bool:
+    def __call__(self, change: float, model: Any) -> bool:
         if np.isfinite(change):
             self.current += change
         rise = self.current - self.best
@@ -80,6 +80,19 @@ class Patience:
 
     def restart(self) -> None:
         self.waited = 0
+
+
+@dataclass
+class Rest:
+    """Stop when a step has moved the parameters by a squared distance of `tol` or less; models know their `moved`."""
+
+    tol: float
+
+    def __call__(self, change: float, model: Any) -> bool:
+        return model.moved <= self.tol
+
+    def restart(self) -> None:
+        pass
 
 
 RULES: dict[str, Callable[[float], StoppingRule]] = {"gain": Gain, "gap": Gap, "patience": Patience}

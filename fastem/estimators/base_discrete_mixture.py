@@ -2,85 +2,42 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 
-from fastem.estimators.base_mixture import BaseMixture
-from fastem.estimators.validation import Domain
-from fastem.families.discrete import ENOUGH_ROWS, DiscreteMixtureModel
-from fastem.search.discrete import METHODS, DiscreteStarts
+from fastem.estimators.likelihood_mixture import LikelihoodMixture
+from fastem.estimators.mixture_problem import LikelihoodProblem
+from fastem.estimators.validation import Domain, validated_source
+from fastem.families.discrete import DiscreteMixtureModel
+from fastem.search.discrete import DiscreteStarts
 from fastem.search.gaussian import checked_array, checked_weights
 from fastem.sources import Source
 
 
-class DiscreteMixture(BaseMixture):
+@dataclass(eq=False, repr=False, kw_only=True)
+class DiscreteMixture(LikelihoodMixture):
     """A mixture of discrete distributions.
 
     A family adds its name of the parameters, its models, and what numbers it can have.
     """
 
-    _parameter_constraints: dict = {
-        **BaseMixture._parameter_constraints,
-        "init_params": [StrOptions(set(METHODS)), "array-like", callable],
+    weights_init: Any = None
+    fit_weights: bool = True
+    pseudo_count: float = 1e-10
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **LikelihoodMixture._parameter_constraints,
         "weights_init": ["array-like", None],
         "fit_weights": ["boolean"],
         "pseudo_count": [Interval(Real, 0.0, None, closed="left")],
     }
     _means_init: ClassVar[str] = "probabilities_init"
     _check_rows: ClassVar[Callable[..., None]]  # what numbers the family can have
-
-    def __init__(
-        self,
-        n_components,
-        tol,
-        max_iter,
-        n_init,
-        init_params,
-        weights_init,
-        fit_weights,
-        pseudo_count,
-        random_state,
-        warm_start,
-        verbose,
-        verbose_interval,
-        subsampling,
-        acceleration,
-        stopping,
-        e_step,
-        learning_method,
-        batch_size,
-        learning_decay,
-        learning_offset,
-        checkpoint,
-        checkpoint_every,
-    ):
-        self.n_components = n_components
-        self.tol = tol
-        self.max_iter = max_iter
-        self.n_init = n_init
-        self.init_params = init_params
-        self.weights_init = weights_init
-        self.fit_weights = fit_weights
-        self.pseudo_count = pseudo_count
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
-        self.verbose_interval = verbose_interval
-        self.subsampling = subsampling
-        self.acceleration = acceleration
-        self.stopping = stopping
-        self.e_step = e_step
-        self.learning_method = learning_method
-        self.batch_size = batch_size
-        self.learning_decay = learning_decay
-        self.learning_offset = learning_offset
-        self.checkpoint = checkpoint
-        self.checkpoint_every = checkpoint_every
 
     # what a family adds -----------------------------------------------------------------------------------------------
 
@@ -105,12 +62,26 @@ class DiscreteMixture(BaseMixture):
         return tags
 
     def _domain(self) -> Domain:
+        """What to check in every row, besides that it is finite."""
         return partial(type(self)._check_rows, type(self).__name__)
+
+    def _source(self, X, sample_weight=None, **options: Any) -> Source:
+        return validated_source(self, X, sample_weight, domain=self._domain(), **options)
 
     def _options(self) -> dict[str, Any]:
         return {"pseudo_count": float(self.pseudo_count), "fit_weights": self.fit_weights}
 
-    def _starts(self, source: Source, random_state: np.random.RandomState) -> DiscreteStarts:
+    def _problem(self) -> LikelihoodProblem:
+        weights, means = self.weights_init is not None, getattr(self, self._means_init) is not None
+        return LikelihoodProblem(
+            self,
+            search=self._search,
+            given=weights or means,
+            complete=(weights or not self.fit_weights) and means,
+            rows_per_component=DiscreteMixtureModel.rows_per_component,
+        )
+
+    def _search(self, source: Source, random_state: np.random.RandomState) -> DiscreteStarts:
         uniform = np.full(self.n_components, 1.0 / self.n_components)
         weights = None if self.weights_init is None else checked_weights(self.weights_init, self.n_components)
         if weights is None and not self.fit_weights:
@@ -120,17 +91,6 @@ class DiscreteMixture(BaseMixture):
         if means is not None:
             means = self._checked_means(means, self._means_init, blank)
         return DiscreteStarts(blank, source, self.init_params, self.subsampling, random_state, weights, means)
-
-    def _start_is_given(self) -> bool:
-        partition = not isinstance(self.init_params, str) and not callable(self.init_params)
-        return partition or self.weights_init is not None or getattr(self, self._means_init) is not None
-
-    def _start_is_complete(self) -> bool:
-        weights = self.weights_init is not None or not self.fit_weights
-        return weights and getattr(self, self._means_init) is not None
-
-    def _rows_to_begin(self, n_features: int) -> int:
-        return ENOUGH_ROWS * self.n_components
 
     def _model(self) -> DiscreteMixtureModel:
         weights = checked_array(self.weights_, np.shape(self.weights_), "weights_")

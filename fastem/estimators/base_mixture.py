@@ -1,72 +1,66 @@
 """The scikit-learn face that all mixtures share."""
 
-import warnings
 from abc import ABC, abstractmethod
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
-from time import perf_counter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, DensityMixin, _fit_context
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.base import DensityMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from fastem.engine.e_steps import E_STEPS, Stochastic, with_e_step
-from fastem.engine.loop import Fit, run_em
-from fastem.engine.restarts import run_starts
-from fastem.estimators.callbacks import Tasks, with_callbacks
-from fastem.estimators.fitting import LongFitMixin
-from fastem.estimators.partial_fit import OnlineMixin, learned
+from fastem.estimators import fitting
+from fastem.estimators.callbacks import CallbackSupportMixin, with_callbacks
+from fastem.estimators.mixture_problem import MixtureProblem
+from fastem.estimators.parameters import Estimator
 from fastem.estimators.row_results import Write, check_method, in_blocks, of_all
-from fastem.estimators.validation import Domain, validated_source
+from fastem.estimators.validation import validated_source
+from fastem.search.gaussian import METHODS
 from fastem.sources import Source
 
-LARGEST_SEED = 2**31 - 1
 
+@dataclass(eq=False, repr=False)
+class BaseMixture(CallbackSupportMixin, DensityMixin, Estimator, ABC):
+    """Fitting, and what a fitted mixture says of rows.
 
-class Starts(Protocol):
-    """An endless supply of first models."""
-
-    def next(self) -> Any: ...
-
-
-class BaseMixture(OnlineMixin, LongFitMixin, DensityMixin, BaseEstimator, ABC):
-    """Fitting by EM, and what a fitted mixture says of rows.
-
-    A family adds its parameters and attributes by `_starts`, `_model` and `_keep_model`; its models are those of
-    `fastem.families`.
+    A family adds its parameters, its problem, and the two ways between its attributes and its model.
     """
 
-    _parameter_constraints: dict = {
+    n_components: int = 1
+    _: KW_ONLY
+    tol: float = 1e-3
+    max_iter: int = 100
+    n_init: int = 1
+    init_params: Any = "kmeans"
+    random_state: Any = None
+    warm_start: bool = False
+    verbose: int = 0
+    verbose_interval: int = 10
+    stopping: str = "gain"
+    checkpoint: Any = None
+    checkpoint_every: int = 1
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
+        "init_params": [StrOptions(set(METHODS)), "array-like", callable],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
-        "subsampling": ["boolean", StrOptions({"auto"})],
-        "acceleration": [StrOptions({"auto", "squarem"}), None],
         "stopping": [StrOptions({"gain", "gap"})],
-        "e_step": [StrOptions(set(E_STEPS))],
-        **OnlineMixin._online_constraints,
-        **LongFitMixin._long_fit_constraints,
+        **fitting.CONSTRAINTS,
     }
-
-    e_step = "soft"  # of families that have no other
 
     # what a family adds -----------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def _starts(self, source: Source, random_state: np.random.RandomState) -> Starts:
-        """First models for a data set."""
-
-    @abstractmethod
-    def _start_is_given(self) -> bool:
-        """Whether the user has chosen where to start, in part or in whole."""
+    def _problem(self) -> MixtureProblem:
+        """What the parameters say of a fit."""
 
     @abstractmethod
     def _model(self) -> Any:
@@ -75,14 +69,6 @@ class BaseMixture(OnlineMixin, LongFitMixin, DensityMixin, BaseEstimator, ABC):
     @abstractmethod
     def _keep_model(self, model: Any) -> None:
         """The parameters of a model as fitted attributes."""
-
-    def _warnings_of(self, model: Any) -> list[str]:
-        """What the user must know of a fitted model, besides components without rows."""
-        return []
-
-    def _domain(self) -> Domain | None:
-        """What to check in every row, besides that it is finite."""
-        return None
 
     # fitting ----------------------------------------------------------------------------------------------------------
 
@@ -116,129 +102,10 @@ class BaseMixture(OnlineMixin, LongFitMixin, DensityMixin, BaseEstimator, ABC):
             If `max_iter` or Ctrl-C ended the fit, or a component collapsed or lost all its rows. After Ctrl-C the
             parameters are the best so far; with a `checkpoint`, KeyboardInterrupt is raised when it is written.
         """
-        continued = self.warm_start and hasattr(self, "converged_")
-        if continued and self.checkpoint is not None:
-            raise ValueError("warm_start=True begins with fitted parameters: a checkpoint could not tell which.")
-        checkpoint, record, random_state = self._begin()
-        seed = random_state.randint(LARGEST_SEED)
-        source = self._source(X, sample_weight, reset=True, ensure_min_samples=2, seed=seed)
-        self._check_size(source)
-        if checkpoint is not None:
-            checkpoint.bind(source.fingerprint())
-        starts = None if continued else self._starts(source, random_state)
-        metadata = {"n_samples": source.n_rows, "sample_weight": sample_weight}
-        tasks = Tasks(self, self.n_init, self.max_iter, _keep_on, X=X, y=y, metadata=metadata)
-
-        def next_start(number: int) -> Any:
-            model = self._model() if starts is None else starts.next()
-            return self._with_e_step(model, random_state, number)
-
-        def run(start: Any, number: int, loop: Any, keep: Any) -> _Outcome:
-            previous = self.lower_bound_ if continued else -np.inf
-            return self._run(source, start, number, tasks, loop, keep, previous)
-
-        n_starts = 1 if continued else self.n_init
-        best = run_starts(record, n_starts, next_start, run, lambda outcome: _bound(outcome.fit), checkpoint)
-        self._keep(best.fit, source)
-        tasks.end(best.fit.model)
-        self._warn(best.fit, best.repaired)
-        self._first_rows = []
-        return self
+        return fitting.fit(self._problem(), X, y, sample_weight)
 
     def _source(self, X, sample_weight=None, **options: Any) -> Source:
-        return validated_source(self, X, sample_weight, domain=self._domain(), **options)
-
-    def _check_size(self, source: Source) -> None:
-        if source.n_candidates < self.n_components:
-            weighted = "" if source.n_candidates == source.n_rows else " with a positive weight"
-            raise ValueError(
-                f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
-                f"n_samples = {source.n_candidates}{weighted}"
-            )
-
-    def _run(
-        self, source: Source, start: Any, number: int, tasks: Tasks, loop: Any, keep: Any, previous: float
-    ) -> "_Outcome":
-        state, repaired = (None, {}) if loop is None else loop
-        watch = _Watch(self.verbose, self.verbose_interval, number, tasks, repaired)
-        fit = run_em(
-            self._for_learning(start, source.n_features),
-            source,
-            tol=self.tol,
-            max_iter=self.max_iter,
-            stopping=self._stopping(),
-            acceleration=self._acceleration(),
-            after_iteration=watch,
-            previous=previous,
-            state=state,
-            keep=None if keep is None else lambda state: keep((state, watch.repaired)),
-        )
-        watch.end(fit)
-        return _Outcome(fit, watch.repaired)
-
-    def _acceleration(self) -> str | None:
-        online = self.learning_method == "online"
-        if online and self.acceleration == "squarem":
-            raise ValueError("acceleration='squarem' extrapolates EM; learning_method='online' is not EM.")
-        if self.e_step != "soft" and self.acceleration == "squarem":
-            raise ValueError(
-                f"acceleration='squarem' extrapolates smooth steps; those of e_step={self.e_step!r} are not."
-            )
-        plain = online or self.e_step != "soft" or self.warm_start or self._start_is_given()
-        return None if self.acceleration == "auto" and plain else self.acceleration
-
-    def _stopping(self) -> str:
-        if self.e_step != "stochastic":
-            return self.stopping
-        if self.stopping == "gap":
-            raise ValueError("stopping='gap' needs an optimum that is approached; e_step='stochastic' has none.")
-        return "patience"
-
-    def _with_e_step(self, model: Any, random_state: np.random.RandomState, number: int) -> Any:
-        seed = random_state.randint(LARGEST_SEED) + number if self.e_step == "stochastic" else 0
-        return with_e_step(self.e_step, model, seed)
-
-    def _first_model(self, source: Source, random_state: np.random.RandomState) -> Any:
-        return self._starts(source, random_state).next()
-
-    def _keep(self, fit: Fit, source: Source) -> None:
-        model = learned(fit.model)
-        self._keep_model(model)
-        self.converged_ = fit.converged
-        self.n_iter_ = fit.n_iter
-        self.lower_bounds_ = fit.lower_bounds
-        self.lower_bound_ = _bound(fit)
-        total, weight = model.log_likelihood(source)
-        self.log_likelihood_ = total / weight
-        self.n_samples_seen_ = fit.model.seen if self.learning_method == "online" else weight
-        self.n_passes_ = source.n_passes
-
-    def _warn(self, fit: Fit, repaired: dict[int | None, int]) -> None:
-        messages = []
-        if fit.interrupted:
-            messages.append(
-                f"The fit was interrupted after iteration {fit.n_iter}: the parameters are the best so far."
-            )
-        elif not fit.converged and self.max_iter > 0:
-            messages.append(
-                f"The fit did not converge in max_iter={self.max_iter} iterations. Increase max_iter or tol, or try "
-                "another start."
-            )
-        for component, iteration in repaired.items():
-            who = "The tied covariance" if component is None else f"The covariance of component {component}"
-            messages.append(
-                f"{who} became singular at iteration {iteration}: its rows are fewer than the features need, equal or "
-                "linearly dependent. It was widened to a millionth of the variance of the data. Use fewer components, "
-                "or a larger reg_covar."
-            )
-        model = learned(fit.model)
-        empty = np.flatnonzero(model.weights == 0).tolist()
-        if empty:
-            messages.append(
-                f"Components {empty} lost all their rows and were dropped: their weight is zero. Use fewer components."
-            )
-        for message in messages + self._warnings_of(model):
-            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+        return validated_source(self, X, sample_weight, **options)
 
     def fit_predict(self, X, y=None, sample_weight=None):
         """Estimate the parameters, then return the most probable component of each row.
@@ -347,10 +214,6 @@ class BaseMixture(OnlineMixin, LongFitMixin, DensityMixin, BaseEstimator, ABC):
         results = self._results("score_samples")
         return of_all(self._source(X), *results, out)
 
-    def _log_likelihood(self, X, sample_weight) -> tuple[float, float]:
-        check_is_fitted(self)
-        return self._model().log_likelihood(self._source(X, sample_weight))
-
     def score(self, X, y=None, sample_weight=None):
         """Mean log-likelihood per unit weight, in nats.
 
@@ -364,38 +227,9 @@ class BaseMixture(OnlineMixin, LongFitMixin, DensityMixin, BaseEstimator, ABC):
         -------
         score : float
         """
-        total, weight = self._log_likelihood(X, sample_weight)
+        check_is_fitted(self)
+        total, weight = self._model().log_likelihood(self._source(X, sample_weight))
         return total / weight
-
-    def bic(self, X, sample_weight=None):
-        """Bayesian information criterion, -2 log L + p log N with N the sum of the weights; lower is better.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        sample_weight : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        bic : float
-        """
-        total, weight = self._log_likelihood(X, sample_weight)
-        return -2.0 * total + self._model().n_parameters * np.log(weight)
-
-    def aic(self, X, sample_weight=None):
-        """Akaike information criterion, -2 log L + 2 p; lower is better.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        sample_weight : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        aic : float
-        """
-        total, _ = self._log_likelihood(X, sample_weight)
-        return -2.0 * total + 2.0 * self._model().n_parameters
 
     def sample(self, n_samples=1):
         """Draw rows from the mixture, component after component.
@@ -415,56 +249,3 @@ class BaseMixture(OnlineMixin, LongFitMixin, DensityMixin, BaseEstimator, ABC):
             raise ValueError(f"Invalid value for 'n_samples': {n_samples}. The sampling requires at least one sample.")
         random_state = check_random_state(self.random_state)
         return self._model().sample(n_samples, random_state)
-
-
-def _bound(fit: Fit) -> float:
-    """The bound of a run: the last, or that of the model which is kept of a chain."""
-    if isinstance(fit.model, Stochastic):
-        return fit.model.merit[1]
-    return fit.lower_bounds[-1] if fit.lower_bounds else -np.inf
-
-
-class _Outcome(NamedTuple):
-    """Of one start."""
-
-    fit: Fit
-    repaired: dict[int | None, int]  # components whose covariance was widened, and the first iteration when it was
-
-    @property
-    def interrupted(self) -> bool:
-        return self.fit.interrupted
-
-
-def _keep_on(estimator: Any, model: Any) -> None:
-    """A model of the EM loop as the fitted attributes of an estimator."""
-    estimator._keep_model(learned(model))
-
-
-class _Watch:
-    """Prints what `verbose` asks for, tells the callbacks, and remembers when a covariance had to be widened."""
-
-    def __init__(self, verbose: int, interval: int, start: int, tasks: Tasks, repaired: dict[int | None, int]):
-        self.verbose, self.interval, self.tasks = verbose, interval, tasks
-        self.repaired = repaired
-        self.first = self.last = perf_counter()
-        tasks.begin_start()
-        if verbose:
-            print(f"Initialization {start}")
-
-    def __call__(self, iteration: int, model: Any, bound: float, change: float) -> bool:
-        for component in model.repairs:
-            self.repaired.setdefault(component, iteration)
-        if self.verbose and iteration % self.interval == 0:
-            now = perf_counter()
-            details = f"\t time lapse {now - self.last:.5f}s\t ll change {change:.5f}" if self.verbose > 1 else ""
-            print(f"  Iteration {iteration}{details}")
-            self.last = now
-        return self.tasks.iteration(model, lower_bound_=bound)
-
-    def end(self, fit: Fit) -> None:
-        self.tasks.end_start(fit.model)
-        if self.verbose:
-            lapse = perf_counter() - self.first
-            bound = fit.lower_bounds[-1] if fit.lower_bounds else -np.inf
-            details = f" time lapse {lapse:.5f}s\t lower bound {bound:.5f}." if self.verbose > 1 else ""
-            print(f"Initialization {'converged' if fit.converged else 'did not converge'}.{details}")

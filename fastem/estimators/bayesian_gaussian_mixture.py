@@ -2,24 +2,22 @@
 
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from fastem.engine.stopping import RULES
 from fastem.estimators.base_mixture import BaseMixture
-from fastem.estimators.fitting import LongFitMixin
+from fastem.estimators.mixture_problem import MixtureProblem
 from fastem.families.bayesian_gaussian import BayesianGaussianMixtureModel, Prior
 from fastem.families.covariances import STRUCTURES, CovarianceStructure, names_with
 from fastem.families.gaussian import GaussianMixtureModel
-from fastem.search.gaussian import METHODS, Starts, checked_array
+from fastem.search.gaussian import Starts, checked_array
 from fastem.search.partitions import checked_partition, moments_of_partition
 from fastem.sources import Source
 
-SHARED = ("n_components", "tol", "max_iter", "n_init", "random_state", "warm_start", "verbose", "verbose_interval")
 
-
+@dataclass(eq=False, repr=False, kw_only=True)
 class BayesianGaussianMixture(BaseMixture):
     """Gaussian mixture with priors, fitted by variational inference; a drop-in for scikit-learn's.
 
@@ -119,71 +117,29 @@ class BayesianGaussianMixture(BaseMixture):
     True
     """
 
-    _parameter_constraints: dict = {
-        **{name: BaseMixture._parameter_constraints[name] for name in SHARED},
+    n_components: int = 1
+    covariance_type: str = "full"
+    reg_covar: float = 1e-6
+    weight_concentration_prior_type: str = "dirichlet_process"
+    weight_concentration_prior: Any = None
+    mean_precision_prior: Any = None
+    mean_prior: Any = None
+    degrees_of_freedom_prior: Any = None
+    covariance_prior: Any = None
+    arithmetic: str = "float64"
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseMixture._parameter_constraints,
         "covariance_type": [StrOptions(set(names_with("bayesian")))],
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
-        "init_params": [StrOptions(set(METHODS)), "array-like", callable],
         "weight_concentration_prior_type": [StrOptions({"dirichlet_process", "dirichlet_distribution"})],
         "weight_concentration_prior": [None, Interval(Real, 0.0, None, closed="neither")],
         "mean_precision_prior": [None, Interval(Real, 0.0, None, closed="neither")],
         "mean_prior": [None, "array-like"],
         "degrees_of_freedom_prior": [None, Interval(Real, 0.0, None, closed="neither")],
         "covariance_prior": [None, "array-like", Interval(Real, 0.0, None, closed="neither")],
-        "stopping": [StrOptions(set(RULES) - {"patience"})],
         "arithmetic": [StrOptions({"float64", "float32"})],
-        **LongFitMixin._long_fit_constraints,
     }
-
-    # Variational inference has one E-step here, and its steps are neither extrapolated nor taken on batches.
-    learning_method, acceleration = "batch", None
-
-    def __init__(
-        self,
-        *,
-        n_components=1,
-        covariance_type="full",
-        tol=1e-3,
-        reg_covar=1e-6,
-        max_iter=100,
-        n_init=1,
-        init_params="kmeans",
-        weight_concentration_prior_type="dirichlet_process",
-        weight_concentration_prior=None,
-        mean_precision_prior=None,
-        mean_prior=None,
-        degrees_of_freedom_prior=None,
-        covariance_prior=None,
-        random_state=None,
-        warm_start=False,
-        verbose=0,
-        verbose_interval=10,
-        stopping="gain",
-        arithmetic="float64",
-        checkpoint=None,
-        checkpoint_every=1,
-    ):
-        self.n_components = n_components
-        self.covariance_type = covariance_type
-        self.tol = tol
-        self.reg_covar = reg_covar
-        self.max_iter = max_iter
-        self.n_init = n_init
-        self.init_params = init_params
-        self.weight_concentration_prior_type = weight_concentration_prior_type
-        self.weight_concentration_prior = weight_concentration_prior
-        self.mean_precision_prior = mean_precision_prior
-        self.mean_prior = mean_prior
-        self.degrees_of_freedom_prior = degrees_of_freedom_prior
-        self.covariance_prior = covariance_prior
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
-        self.verbose_interval = verbose_interval
-        self.stopping = stopping
-        self.arithmetic = arithmetic
-        self.checkpoint = checkpoint
-        self.checkpoint_every = checkpoint_every
 
     # what the family adds ---------------------------------------------------------------------------------------------
 
@@ -191,34 +147,21 @@ class BayesianGaussianMixture(BaseMixture):
     def _structure(self) -> CovarianceStructure:
         return STRUCTURES[self.covariance_type]
 
-    def _starts(self, source: Source, random_state: np.random.RandomState) -> "_Starts":
-        options = self.n_components, self.init_params, False, random_state, self.reg_covar
-        gaussian = Starts(self._structure, source, *options, arithmetic=self.arithmetic)
+    def _problem(self) -> MixtureProblem:
+        return MixtureProblem(self, search=self._search)
+
+    def _search(self, source: Source, random_state: np.random.RandomState) -> "_Starts":
+        gaussian = Starts(
+            structure=self._structure,
+            source=source,
+            n_components=self.n_components,
+            init_params=self.init_params,
+            subsampling=False,
+            random_state=random_state,
+            reg_covar=self.reg_covar,
+            arithmetic=self.arithmetic,
+        )
         return _Starts(gaussian, self._prior(source), source)
-
-    def _start_is_given(self) -> bool:
-        return True  # there is no acceleration to choose
-
-    def _start_is_complete(self) -> bool:
-        return False
-
-    def _rows_to_begin(self, n_features: int) -> int:
-        return self.n_components
-
-    @property
-    def partial_fit(self):
-        """Not for this family."""
-        raise AttributeError("BayesianGaussianMixture has no partial_fit: the prior is about all rows.")
-
-    @property
-    def bic(self):
-        """Not for this family."""
-        raise AttributeError("a BayesianGaussianMixture has no bic: compare lower_bound_.")
-
-    @property
-    def aic(self):
-        """Not for this family."""
-        raise AttributeError("a BayesianGaussianMixture has no aic: compare lower_bound_.")
 
     def _prior(self, source: Source) -> Prior:
         d, structure = source.n_features, self._structure

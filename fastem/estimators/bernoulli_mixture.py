@@ -1,5 +1,8 @@
 """The scikit-learn face of mixtures of binary features."""
 
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
 import numpy as np
 
 from fastem.estimators.base_discrete_mixture import DiscreteMixture
@@ -8,6 +11,7 @@ from fastem.families.bernoulli import BernoulliMixtureModel
 from fastem.search.gaussian import checked_array
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class BernoulliMixture(DiscreteMixture):
     """Mixture of independent binary features fitted by Expectation-Maximization.
 
@@ -95,64 +99,13 @@ class BernoulliMixture(DiscreteMixture):
     (array([0.4064, 0.5936]), array([0.5368, 0.6432]))
     """
 
-    _parameter_constraints: dict = {
+    probabilities_init: Any = None
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **DiscreteMixture._parameter_constraints,
         "probabilities_init": ["array-like", None],
     }
     _check_rows = staticmethod(domains.binary)
-
-    def __init__(
-        self,
-        n_components=1,
-        *,
-        tol=1e-3,
-        max_iter=100,
-        n_init=1,
-        init_params="kmeans",
-        weights_init=None,
-        probabilities_init=None,
-        fit_weights=True,
-        pseudo_count=1e-10,
-        random_state=None,
-        warm_start=False,
-        verbose=0,
-        verbose_interval=10,
-        subsampling="auto",
-        acceleration="auto",
-        stopping="gain",
-        e_step="soft",
-        learning_method="batch",
-        batch_size=1024,
-        learning_decay=0.7,
-        learning_offset=10.0,
-        checkpoint=None,
-        checkpoint_every=1,
-    ):
-        super().__init__(
-            n_components,
-            tol,
-            max_iter,
-            n_init,
-            init_params,
-            weights_init,
-            fit_weights,
-            pseudo_count,
-            random_state,
-            warm_start,
-            verbose,
-            verbose_interval,
-            subsampling,
-            acceleration,
-            stopping,
-            e_step,
-            learning_method,
-            batch_size,
-            learning_decay,
-            learning_offset,
-            checkpoint,
-            checkpoint_every,
-        )
-        self.probabilities_init = probabilities_init
 
     def _model_with(self, weights, means):
         means = checked_array(means, (len(weights), np.shape(means)[-1]), "probabilities_")

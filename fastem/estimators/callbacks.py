@@ -4,6 +4,9 @@ from collections.abc import Callable
 from copy import copy
 from typing import Any
 
+from fastem.engine.loop import Fit
+from fastem.estimators.problem import Problem
+
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # an earlier scikit-learn
@@ -20,56 +23,56 @@ except ImportError:  # an earlier scikit-learn
 
 __all__ = ["CallbackSupportMixin", "Tasks", "with_callbacks"]
 
-Keep = Callable[[Any, Any], None]  # writes the parameters of a model on an estimator
-
 
 class Tasks:
     """The tasks of one call of `fit`; nothing happens if the estimator has no callbacks.
 
     Parameters
     ----------
-    estimator : estimator
-    n_starts, max_iter : int
-        How many tasks there may be.
-    keep : callable
-        Writes the parameters of a model on an estimator.
+    problem : Problem
+    max_iter : int
+        How many iterations a start may have.
     data : dict
         X, y and metadata for the callbacks.
     """
 
-    def __init__(self, estimator: Any, n_starts: int, max_iter: int, keep: Keep, **data: Any):
-        self.estimator, self.max_iter, self.keep, self.data = estimator, max_iter, keep, data
+    def __init__(self, problem: Problem, max_iter: int, **data: Any):
+        self.problem, self.estimator, self.max_iter, self.data = problem, problem.estimator, max_iter, data
         self.root: Any = None
         self.start: Any = None
-        if getattr(estimator, "_skl_callbacks", None) or hasattr(estimator, "_parent_callback_ctx"):
-            self.root = estimator._init_callback_context(max_subtasks=n_starts)
-            self.root.call_on_fit_task_begin(estimator=estimator, **data)
+        if getattr(self.estimator, "_skl_callbacks", None) or hasattr(self.estimator, "_parent_callback_ctx"):
+            self.root = self.estimator._init_callback_context(max_subtasks=problem.n_starts)
+            self.root.call_on_fit_task_begin(estimator=self.estimator, **data)
+
+    @property
+    def watched(self) -> bool:
+        return self.root is not None
 
     def begin_start(self) -> None:
-        if self.root is not None:
+        if self.watched:
             self.start = self.root.subcontext(task_name="start", max_subtasks=self.max_iter)
             self.start.call_on_fit_task_begin(estimator=self.estimator, **self.data)
 
-    def iteration(self, model: Any, **attributes: Any) -> bool:
-        """Report an iteration that made `model` and more attributes; True if a callback wants no more of them."""
-        if self.start is None:
+    def iteration(self, fit: Fit) -> bool:
+        """Report an iteration; True if a callback wants no more of them."""
+        if not self.watched:
             return False
         task = self.start.subcontext(task_name="iteration")
         task.call_on_fit_task_begin(estimator=self.estimator, **self.data)
-        return self._end(task, model, **attributes)
+        return self._end(task, fit)
 
-    def end_start(self, model: Any) -> None:
-        if self.start is not None:
-            self._end(self.start, model)
+    def end_start(self, fit: Fit) -> None:
+        if self.watched:
+            self._end(self.start, fit)
 
-    def end(self, model: Any) -> None:
-        if self.root is not None:
-            self._end(self.root, model)
+    def end(self, fit: Fit) -> None:
+        if self.watched:
+            self._end(self.root, fit)
 
-    def _end(self, task: Any, model: Any, **more: Any) -> bool:
+    def _end(self, task: Any, fit: Fit) -> bool:
         def attributes() -> dict[str, Any]:
             fitted = copy(self.estimator)
-            self.keep(fitted, model)
-            return {**{name: value for name, value in vars(fitted).items() if name.endswith("_")}, **more}
+            self.problem.show(fitted, fit)
+            return {name: value for name, value in vars(fitted).items() if name.endswith("_")}
 
         return task.call_on_fit_task_end(estimator=self.estimator, reconstruction_attributes=attributes, **self.data)

@@ -1,8 +1,9 @@
 """The scikit-learn face of latent class analysis."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils._param_validation import Interval
@@ -14,6 +15,7 @@ from fastem.families.categorical import CategoricalMixtureModel
 from fastem.search.gaussian import checked_array
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class CategoricalMixture(DiscreteMixture):
     """Mixture of independent categorical columns fitted by Expectation-Maximization: latent class analysis.
 
@@ -107,74 +109,20 @@ class CategoricalMixture(DiscreteMixture):
     False
     """
 
-    _parameter_constraints: dict = {
+    n_levels: Any = None
+    probabilities_init: Any = None
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **DiscreteMixture._parameter_constraints,
         "probabilities_init": [list, tuple, None],
         "n_levels": [Interval(Integral, 1, None, closed="left"), "array-like", None],
     }
     _check_rows = staticmethod(domains.any_levels)
 
-    def __init__(
-        self,
-        n_components=1,
-        *,
-        n_levels=None,
-        tol=1e-3,
-        max_iter=100,
-        n_init=1,
-        init_params="kmeans",
-        weights_init=None,
-        probabilities_init=None,
-        fit_weights=True,
-        pseudo_count=1e-10,
-        random_state=None,
-        warm_start=False,
-        verbose=0,
-        verbose_interval=10,
-        subsampling="auto",
-        acceleration="auto",
-        stopping="gain",
-        e_step="soft",
-        learning_method="batch",
-        batch_size=1024,
-        learning_decay=0.7,
-        learning_offset=10.0,
-        checkpoint=None,
-        checkpoint_every=1,
-    ):
-        super().__init__(
-            n_components,
-            tol,
-            max_iter,
-            n_init,
-            init_params,
-            weights_init,
-            fit_weights,
-            pseudo_count,
-            random_state,
-            warm_start,
-            verbose,
-            verbose_interval,
-            subsampling,
-            acceleration,
-            stopping,
-            e_step,
-            learning_method,
-            batch_size,
-            learning_decay,
-            learning_offset,
-            checkpoint,
-            checkpoint_every,
-        )
-        self.n_levels = n_levels
-        self.probabilities_init = probabilities_init
-
-    n_levels_: np.ndarray
-
     # levels -----------------------------------------------------------------------------------------------------------
 
     def _source(self, X, sample_weight=None, *, reset=False, **options):
-        known = None if reset and not (self.warm_start and hasattr(self, "n_levels_")) else self.n_levels_
+        known = None if reset and not self.warm_start else getattr(self, "n_levels_", None)
         domain = self._domain() if known is None else partial(domains.known_levels, type(self).__name__, known)
         source = validated_source(self, X, sample_weight, domain=domain, reset=reset, **options)
         if known is None:

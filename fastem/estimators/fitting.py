@@ -1,39 +1,90 @@
-"""What all estimators do so that a long fit can be followed, interrupted and continued."""
+"""The one fit of all estimators: starts are run one after another, watched, kept on disk, and the best one counts."""
 
 import os
+import warnings
 from numbers import Integral
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
-from fastem.engine.restarts import Record, resumed
-from fastem.estimators.callbacks import CallbackSupportMixin
+from fastem.engine.loop import Fit, run_em
+from fastem.engine.restarts import Record, remaining, resumed
+from fastem.estimators.callbacks import Tasks
+from fastem.estimators.problem import LARGEST_SEED, Problem
 from fastem.storage.checkpoint import Checkpoint, described
 
 # What the result of a fit does not depend on.
 OTHERWISE = ("checkpoint", "checkpoint_every", "verbose", "verbose_interval", "warm_start")
+CONSTRAINTS: dict[str, list] = {
+    "checkpoint": [str, os.PathLike, None],
+    "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
+}
 
 
-class LongFitMixin(CallbackSupportMixin):
-    """`checkpoint` and `checkpoint_every`, and scikit-learn's callbacks."""
+def fit(problem: Problem, X: Any, y: Any, sample_weight: Any) -> Any:
+    """Fit the estimator of the problem to the rows and return it."""
+    estimator, report = problem.estimator, problem.report()
+    checkpoint, record, random_state = _begin(estimator)
+    seed = random_state.randint(LARGEST_SEED)
+    source = estimator._source(X, sample_weight, reset=True, ensure_min_samples=problem.min_rows, seed=seed)
+    if checkpoint is not None:
+        checkpoint.bind(source.fingerprint())
+    begin = problem.runs(source, random_state)
+    metadata = {"n_samples": source.n_rows, "sample_weight": sample_weight}
+    tasks = Tasks(problem, estimator.max_iter, X=X, y=y, metadata=metadata)
 
-    _long_fit_constraints: dict = {
-        "checkpoint": [str, os.PathLike, None],
-        "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
+    def watch(fit: Fit, change: float) -> bool:
+        if report is not None:
+            report.iteration(fit, change)
+        return tasks.iteration(fit)
+
+    def keep(fit: Fit) -> None:
+        record.running = fit
+        checkpoint.keep(record)  # type: ignore[union-attr]
+
+    options: dict[str, Any] = {
+        "max_iter": estimator.max_iter,
+        "after_iteration": watch if report is not None or tasks.watched else None,
+        "keep": None if checkpoint is None else keep,
     }
+    try:
+        if checkpoint is not None and record.finished < problem.n_starts:
+            checkpoint.keep(record, now=True)  # before the work: it tells whether the file can be written
+        for number, run in remaining(record, problem.n_starts, begin):
+            tasks.begin_start()
+            if report is not None:
+                report.begin(number)
+            run = problem.finished(run_em(run, source, **options), source)
+            tasks.end_start(run)
+            if report is not None:
+                report.end(number, run)
+            record.add(run, problem.merit)
+            if checkpoint is not None:
+                checkpoint.keep(record, now=True)
+            if run.interrupted:
+                break
+    except KeyboardInterrupt:
+        if checkpoint is not None:
+            checkpoint.flush()
+        raise
+    best: Any = record.best
+    problem.keep(best, source)
+    tasks.end(best)
+    for message in problem.messages(best):
+        warnings.warn(message, ConvergenceWarning, stacklevel=4)
+    vars(estimator).pop("_first_rows", None)
+    return estimator
 
-    checkpoint: Any
-    checkpoint_every: int
-    random_state: Any
 
-    def _begin(self) -> tuple[Checkpoint | None, Record, np.random.RandomState]:
-        """The checkpoint, how far the fit has come, and the generator as it was when the fit began."""
-        checkpoint = None
-        if self.checkpoint is not None:
-            parameters = self.get_params(deep=False)
-            settings = {name: described(value) for name, value in parameters.items() if name not in OTHERWISE}
-            settings["estimator"] = type(self).__name__
-            checkpoint = Checkpoint(self.checkpoint, self.checkpoint_every, settings)
-        return checkpoint, *resumed(checkpoint, check_random_state(self.random_state))
+def _begin(estimator: Any) -> tuple[Checkpoint | None, Record, np.random.RandomState]:
+    """The checkpoint, how far the fit has come, and the generator as it was when the fit began."""
+    checkpoint = None
+    if estimator.checkpoint is not None:
+        parameters = estimator.get_params(deep=False)
+        settings = {name: described(value) for name, value in parameters.items() if name not in OTHERWISE}
+        settings["estimator"] = type(estimator).__name__
+        checkpoint = Checkpoint(estimator.checkpoint, estimator.checkpoint_every, settings)
+    return checkpoint, *resumed(checkpoint, check_random_state(estimator.random_state))

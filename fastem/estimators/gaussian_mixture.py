@@ -1,19 +1,23 @@
 """The scikit-learn face of the Gaussian mixture."""
 
+from dataclasses import dataclass
 from numbers import Real
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from fastem.estimators.base_mixture import BaseMixture
 from fastem.estimators.gaussian_distribution import GaussianDistributionMixin
+from fastem.estimators.likelihood_mixture import LikelihoodMixture
+from fastem.estimators.mixture_problem import LikelihoodProblem
 from fastem.families.covariances import STRUCTURES
 from fastem.families.gaussian import GaussianMixtureModel
-from fastem.search.gaussian import METHODS, Starts, checked_array
+from fastem.search.gaussian import Starts, checked_array
 from fastem.sources import Source
 
 
-class GaussianMixture(GaussianDistributionMixin, BaseMixture):
+@dataclass(eq=False, repr=False, kw_only=True)
+class GaussianMixture(GaussianDistributionMixin, LikelihoodMixture):
     """Gaussian mixture fitted by Expectation-Maximization; a drop-in for `sklearn.mixture.GaussianMixture`.
 
     The density is sum_k w_k N(x | mu_k, Sigma_k). Each iteration is one fused pass over the rows: responsibilities
@@ -132,93 +136,49 @@ class GaussianMixture(GaussianDistributionMixin, BaseMixture):
     array([ 1., 10.])
     """
 
-    _parameter_constraints: dict = {
-        **BaseMixture._parameter_constraints,
+    covariance_type: str = "full"
+    reg_covar: float = 1e-6
+    weights_init: Any = None
+    means_init: Any = None
+    precisions_init: Any = None
+    arithmetic: str = "float64"
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **LikelihoodMixture._parameter_constraints,
         "covariance_type": [StrOptions(set(STRUCTURES))],
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
-        "init_params": [StrOptions(set(METHODS)), "array-like", callable],
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", None],
         "arithmetic": [StrOptions({"float64", "float32"})],
     }
 
-    def __init__(
-        self,
-        n_components=1,
-        *,
-        covariance_type="full",
-        tol=1e-3,
-        reg_covar=1e-6,
-        max_iter=100,
-        n_init=1,
-        init_params="kmeans",
-        weights_init=None,
-        means_init=None,
-        precisions_init=None,
-        random_state=None,
-        warm_start=False,
-        verbose=0,
-        verbose_interval=10,
-        subsampling="auto",
-        acceleration="auto",
-        stopping="gain",
-        arithmetic="float64",
-        e_step="soft",
-        learning_method="batch",
-        batch_size=1024,
-        learning_decay=0.7,
-        learning_offset=10.0,
-        checkpoint=None,
-        checkpoint_every=1,
-    ):
-        self.n_components = n_components
-        self.covariance_type = covariance_type
-        self.tol = tol
-        self.reg_covar = reg_covar
-        self.max_iter = max_iter
-        self.n_init = n_init
-        self.init_params = init_params
-        self.weights_init = weights_init
-        self.means_init = means_init
-        self.precisions_init = precisions_init
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
-        self.verbose_interval = verbose_interval
-        self.subsampling = subsampling
-        self.acceleration = acceleration
-        self.stopping = stopping
-        self.arithmetic = arithmetic
-        self.e_step = e_step
-        self.learning_method = learning_method
-        self.batch_size = batch_size
-        self.learning_decay = learning_decay
-        self.learning_offset = learning_offset
-        self.checkpoint = checkpoint
-        self.checkpoint_every = checkpoint_every
-
     # what the family adds ---------------------------------------------------------------------------------------------
 
-    def _starts(self, source: Source, random_state: np.random.RandomState) -> Starts:
-        return Starts(
-            STRUCTURES[self.covariance_type],
-            source,
-            self.n_components,
-            self.init_params,
-            self.subsampling,
-            random_state,
-            self.reg_covar,
-            self.weights_init,
-            self.means_init,
-            self.precisions_init,
-            self.arithmetic,
+    def _problem(self) -> LikelihoodProblem:
+        given = [part is not None for part in (self.weights_init, self.means_init, self.precisions_init)]
+        return LikelihoodProblem(
+            self,
+            search=self._search,
+            given=any(given),
+            complete=all(given),
+            rows_per_component=GaussianMixtureModel.rows_per_component,
         )
 
-    def _start_is_given(self) -> bool:
-        explicit = self.weights_init, self.means_init, self.precisions_init
-        partition = not isinstance(self.init_params, str) and not callable(self.init_params)
-        return partition or any(part is not None for part in explicit)
+    def _search(self, source: Source, random_state: np.random.RandomState) -> Starts:
+        return Starts(
+            structure=STRUCTURES[self.covariance_type],
+            source=source,
+            n_components=self.n_components,
+            init_params=self.init_params,
+            subsampling=self.subsampling,
+            random_state=random_state,
+            reg_covar=self.reg_covar,
+            weights_init=self.weights_init,
+            means_init=self.means_init,
+            precisions_init=self.precisions_init,
+            arithmetic=self.arithmetic,
+        )
 
     def _model(self) -> GaussianMixtureModel:
         structure, means = STRUCTURES[self.covariance_type], np.ascontiguousarray(self.means_, dtype=np.float64)
@@ -231,30 +191,9 @@ class GaussianMixture(GaussianDistributionMixin, BaseMixture):
         covariances = structure.of_shown(self.covariances_) if known else structure.covariances(whiteners)
         return GaussianMixtureModel(structure, weights, means, covariances, whiteners, self.reg_covar, self.arithmetic)
 
-    def _start_is_complete(self) -> bool:
-        return all(part is not None for part in (self.weights_init, self.means_init, self.precisions_init))
-
-    def _rows_to_begin(self, n_features: int) -> int:
-        return 2 * self.n_components * (n_features + 1)
-
     def _keep_model(self, model: GaussianMixtureModel) -> None:
         self.weights_, self.means_ = model.weights, model.means
         structure, whiteners = model.structure, model.whiteners
         self.covariances_ = structure.shown(model.covariances, model.n_components)
         self.precisions_cholesky_ = structure.shown(structure.cholesky(whiteners), model.n_components)
         self.precisions_ = structure.shown(structure.precisions(whiteners), model.n_components)
-
-    def _warnings_of(self, model: GaussianMixtureModel) -> list[str]:
-        return warnings_of_support(model)
-
-
-def warnings_of_support(model: GaussianMixtureModel) -> list[str]:
-    """A message if covariances stand on `reg_covar` alone."""
-    supported = np.flatnonzero(model.supported_by_regularisation()).tolist()
-    if not supported:
-        return []
-    who = "The tied covariance has" if model.structure.shared else f"Components {supported} have"
-    return [
-        f"{who} no variance of its own in some direction (equal rows, a constant feature, or a scale far below "
-        f"reg_covar={model.reg_covar:g}): there the variance is reg_covar. Use fewer components, or another reg_covar."
-    ]

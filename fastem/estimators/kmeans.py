@@ -1,42 +1,34 @@
 """The scikit-learn face of k-means."""
 
 import warnings
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, replace
 from numbers import Integral, Real
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    ClusterMixin,
-    TransformerMixin,
-    _fit_context,
-)
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from fastem.engine.loop import run_em
-from fastem.engine.restarts import run_starts
-from fastem.estimators.callbacks import Tasks, with_callbacks
-from fastem.estimators.fitting import LongFitMixin
-from fastem.estimators.partial_fit import LARGEST_SEED, OnlineMixin, learned
+from fastem.engine.e_steps import EStep, Soft
+from fastem.engine.loop import Fit
+from fastem.engine.stopping import Gain, Rest
+from fastem.estimators import fitting, partial_fit
+from fastem.estimators.callbacks import CallbackSupportMixin, with_callbacks
+from fastem.estimators.parameters import Estimator
+from fastem.estimators.problem import Problem, Report
 from fastem.estimators.row_results import Write, check_method, in_blocks, of_all
 from fastem.estimators.validation import validated_source
-from fastem.families.centers import Centers
-from fastem.search import seeding
-from fastem.search.lloyd import LloydFit, mean_variance, run_lloyd, run_lloyd_in_memory
-from fastem.sources import Block, Source
+from fastem.families.centers import Centers, Refilling
+from fastem.search.kmeans import CenterSearch
+from fastem.sources import Source
 
-SAMPLE_MEMORY = 2**25  # bytes that the rows for seeding may take
-SAMPLE_ITERATIONS = 20  # Lloyd's iterations on them, when there are more rows than these
-SAMPLE_STARTS = 3  # of them, the best of which goes on to all rows
 SMALL_WORK = 4_000_000  # rows * clusters * features up to which one call for all iterations beats passes with threads
 
 
-class KMeans(OnlineMixin, LongFitMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
+@dataclass(eq=False, repr=False)
+class KMeans(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Estimator):
     """k-means clustering by Lloyd's algorithm; a drop-in for `sklearn.cluster.KMeans` on dense data.
 
     Minimises the inertia, sum_n w_n min_k |x_n - c_k|^2. An iteration is one pass over the rows: every row finds its
@@ -111,7 +103,22 @@ class KMeans(OnlineMixin, LongFitMixin, ClassNamePrefixFeaturesOutMixin, Transfo
     16.0
     """
 
-    _parameter_constraints: dict = {
+    n_clusters: int = 8
+    _: KW_ONLY
+    init: Any = "k-means++"
+    n_init: Any = "auto"
+    max_iter: int = 300
+    tol: float = 1e-4
+    verbose: int = 0
+    random_state: Any = None
+    learning_method: str = "batch"
+    batch_size: int = 1024
+    learning_decay: float = 0.7
+    learning_offset: float = 10.0
+    checkpoint: Any = None
+    checkpoint_every: int = 1
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_clusters": [Interval(Integral, 1, None, closed="left")],
         "init": [StrOptions({"k-means++", "random"}), callable, "array-like"],
         "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
@@ -119,40 +126,9 @@ class KMeans(OnlineMixin, LongFitMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         "tol": [Interval(Real, 0, None, closed="left")],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
-        **OnlineMixin._online_constraints,
-        **LongFitMixin._long_fit_constraints,
+        **partial_fit.CONSTRAINTS,
+        **fitting.CONSTRAINTS,
     }
-
-    def __init__(
-        self,
-        n_clusters=8,
-        *,
-        init="k-means++",
-        n_init="auto",
-        max_iter=300,
-        tol=1e-4,
-        verbose=0,
-        random_state=None,
-        learning_method="batch",
-        batch_size=1024,
-        learning_decay=0.7,
-        learning_offset=10.0,
-        checkpoint=None,
-        checkpoint_every=1,
-    ):
-        self.n_clusters = n_clusters
-        self.init = init
-        self.n_init = n_init
-        self.max_iter = max_iter
-        self.tol = tol
-        self.verbose = verbose
-        self.random_state = random_state
-        self.learning_method = learning_method
-        self.batch_size = batch_size
-        self.learning_decay = learning_decay
-        self.learning_offset = learning_offset
-        self.checkpoint = checkpoint
-        self.checkpoint_every = checkpoint_every
 
     # fitting ----------------------------------------------------------------------------------------------------------
 
@@ -185,127 +161,7 @@ class KMeans(OnlineMixin, LongFitMixin, ClassNamePrefixFeaturesOutMixin, Transfo
             If the data have fewer distinct rows than there are clusters. Or if Ctrl-C ended the fit: the centres are
             the best so far. With a `checkpoint`, KeyboardInterrupt is raised when it is written.
         """
-        checkpoint, record, random_state = self._begin()
-        source = self._source(X, sample_weight, reset=True, seed=random_state.randint(LARGEST_SEED))
-        if source.n_candidates < self.n_clusters:
-            weighted = "" if sample_weight is None else " with a positive weight"
-            raise ValueError(f"n_samples={source.n_candidates}{weighted} should be >= n_clusters={self.n_clusters}.")
-        if checkpoint is not None:
-            checkpoint.bind(source.fingerprint())
-        sample, n_starts = self._sample(source), self._n_starts()
-        tol = self.tol * (sample.mean_variance() if sample.complete else mean_variance(source, sample.mean))
-        metadata = {"n_samples": source.n_rows, "sample_weight": sample_weight}
-        tasks = Tasks(self, n_starts, self.max_iter, _keep_on, X=X, y=y, metadata=metadata)
-
-        def run(start: Any, number: int, loop: Any, keep: Any) -> LloydFit:
-            tasks.begin_start()
-            fit = self._run(start, source, sample, tol, tasks, loop, keep)
-            tasks.end_start(fit.centers)
-            if self.verbose:
-                print(f"Start {number}: {fit.n_iter} iterations, inertia {fit.inertia:.6g}")
-            return fit
-
-        def next_start(number: int) -> Centers:
-            return self._best_start(sample, tol, random_state)
-
-        best = run_starts(record, n_starts, next_start, run, lambda fit: -fit.inertia, checkpoint)
-        self._keep(best, source)
-        tasks.end(best.centers)
-        self._warn(best)
-        self._first_rows = []
-        return self
-
-    def _source(self, X, sample_weight=None, **options) -> Source:
-        return validated_source(self, X, sample_weight, **options)
-
-    def _sample(self, source: Source) -> "_Sample":
-        wanted = max(20_000, 256 * self.n_clusters)
-        size = max(min(wanted, SAMPLE_MEMORY // (8 * source.n_features)), 8 * self.n_clusters)
-        return _Sample.of(source.sample(size), size)
-
-    def _n_starts(self) -> int:
-        drawn = isinstance(self.init, str) or callable(self.init)
-        if self.n_init == "auto":
-            return 10 if callable(self.init) or (drawn and self.init == "random") else 1
-        if not drawn and self.n_init > 1:
-            warnings.warn(
-                f"The initial centres are given: only one start is made instead of n_init={self.n_init}.",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-        return self.n_init if drawn else 1
-
-    def _start(self, sample: "_Sample", random_state) -> Centers:
-        rows, weights, mean = sample.rows, sample.weights, sample.mean
-        if not isinstance(self.init, str):
-            centers = self.init
-            if callable(centers):
-                centers = centers(rows + mean, self.n_clusters, random_state=random_state)
-            return Centers(self._checked(centers, mean.size), mean)
-        if self.init == "random":
-            shares = weights / weights.sum()
-            chosen = random_state.choice(len(rows), size=self.n_clusters, replace=False, p=shares)
-        else:
-            chosen = seeding.kmeans_plusplus(rows, weights, self.n_clusters, random_state)
-        return Centers(mean + rows[chosen], mean)
-
-    def _checked(self, centers, n_features: int) -> np.ndarray:
-        centers = check_array(centers, dtype=np.float64, input_name="init")
-        if centers.shape != (self.n_clusters, n_features):
-            raise ValueError(
-                f"The initial centres should have the shape {(self.n_clusters, n_features)}, got {centers.shape}."
-            )
-        return centers
-
-    def _best_start(self, sample: "_Sample", tol: float, random_state) -> Centers:
-        """A start; where Lloyd's iterations can begin on the sample, the best of some after them."""
-        start = self._start(sample, random_state)
-        if sample.complete or not isinstance(self.init, str) or self.learning_method == "online":
-            return start
-        starts = [start] + [self._start(sample, random_state) for _ in range(SAMPLE_STARTS - 1)]
-        memory = sample.rows, sample.weights
-        runs = [run_lloyd_in_memory(start, *memory, tol=tol, max_iter=SAMPLE_ITERATIONS) for start in starts]
-        return min(runs, key=lambda run: run.inertia).centers
-
-    def _run(
-        self, centers: Centers, source: Source, sample: "_Sample", tol: float, tasks: Tasks, loop: Any, keep: Any
-    ) -> LloydFit:
-        options = {"tol": tol, "max_iter": self.max_iter, "state": loop, "keep": keep}
-        if self.learning_method == "online":
-            learner = self._for_learning(centers, source.n_features)
-            fit = run_em(
-                learner, source, after_iteration=lambda n, model, bound, change: tasks.iteration(model), **options
-            )
-            found = learned(fit.model)
-            statistics = found.e_step(source)
-            return LloydFit(found, statistics.inertia, statistics.counts, fit.n_iter, fit.interrupted)
-        if sample.complete and self.n_clusters * sample.rows.size <= SMALL_WORK:
-            return run_lloyd_in_memory(centers, sample.rows, sample.weights, tol=tol, max_iter=self.max_iter)
-        return run_lloyd(centers, source, after_iteration=lambda n, centers: tasks.iteration(centers), **options)
-
-    def _keep(self, fit: LloydFit, source: Source) -> None:
-        self.cluster_centers_, self.counts_ = fit.centers.means, fit.counts
-        epochs = fit.n_iter if self.learning_method == "online" else 1
-        self.n_samples_seen_ = float(fit.counts.sum()) * epochs
-        self.inertia_ = fit.inertia
-        self.n_iter_ = fit.n_iter
-        self.n_passes_ = source.n_passes
-        self.__dict__.pop("labels_", None)
-        if source.in_memory:  # they are as long as the data, which may not fit
-            self.labels_ = of_all(source, *self._results("predict"))
-
-    def _warn(self, fit: LloydFit) -> None:
-        messages = []
-        n_filled = np.count_nonzero(fit.counts)
-        if fit.interrupted:
-            messages.append(f"The fit was interrupted after iteration {fit.n_iter}: the centres are the best so far.")
-        if n_filled < self.n_clusters:
-            messages.append(
-                f"Only {n_filled} of {self.n_clusters} clusters have rows: the data have fewer distinct rows than "
-                "clusters."
-            )
-        for message in messages:
-            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+        return fitting.fit(KMeansProblem(self), X, y, sample_weight)
 
     def fit_predict(self, X, y=None, sample_weight=None):
         """Find the centres, then return the nearest one of each row.
@@ -338,20 +194,35 @@ class KMeans(OnlineMixin, LongFitMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         """
         return self.fit(X, sample_weight=sample_weight).transform(X)
 
-    # streams ----------------------------------------------------------------------------------------------------------
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Learn from more rows of a stream: a step of stepwise k-means for each `batch_size` of them.
 
-    def _first_model(self, source: Source, random_state: np.random.RandomState) -> Centers:
-        return self._start(self._sample(source), random_state)
+        Counts and sums of the past are mixed with those of a batch, s <- (1 - rho) s + rho s_batch with
+        rho = (learning_offset + t)^-learning_decay for the t-th batch, or its share in all rows so far where that is
+        more, and centres are their ratios. Of a smaller batch, one row even, each row has its part of rho. The first
+        rows are kept until there are enough to begin with: until then the estimator is not fitted. After `fit`, the
+        stream goes on from its result.
 
-    def _start_is_complete(self) -> bool:
-        return not isinstance(self.init, str) and not callable(self.init)
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            In the order of the stream, which should be random but for what is to be followed.
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
 
-    def _rows_to_begin(self, n_features: int) -> int:
-        return self.n_clusters
+        Returns
+        -------
+        self : KMeans
+            With its centres after the last step, and `n_samples_seen_`.
+        """
+        return partial_fit.learn(KMeansProblem(self), X, sample_weight)
+
+    def _source(self, X, sample_weight=None, **options: Any) -> Source:
+        return validated_source(self, X, sample_weight, **options)
 
     def _model(self) -> Centers:
-        shares = self.counts_ / self.counts_.sum()
-        return replace(Centers.of(self.cluster_centers_), shares=shares)
+        return replace(Centers.of(self.cluster_centers_), shares=self.counts_ / self.counts_.sum())
 
     def _keep_model(self, centers: Centers) -> None:
         self.cluster_centers_ = centers.means
@@ -438,33 +309,105 @@ class KMeans(OnlineMixin, LongFitMixin, ClassNamePrefixFeaturesOutMixin, Transfo
         score : float
         """
         check_is_fitted(self)
-        source = self._source(X, sample_weight)
-        return -Centers.of(self.cluster_centers_).e_step(source).inertia
+        return -Centers.of(self.cluster_centers_).e_step(self._source(X, sample_weight)).inertia
 
 
-def _keep_on(estimator: KMeans, model: Any) -> None:
-    """Centres, or what learns them, as the fitted attributes of an estimator."""
-    estimator._keep_model(learned(model))
+@dataclass(frozen=True)
+class KMeansProblem(Problem):
+    """The fit of k-means: EM with hard assignments, which ends when the centres rest."""
+
+    @property
+    def n_starts(self) -> int:
+        own = self.estimator
+        drawn = isinstance(own.init, str) or callable(own.init)
+        if own.n_init == "auto":
+            return 10 if callable(own.init) or (drawn and own.init == "random") else 1
+        return own.n_init if drawn else 1
+
+    def runs(self, source: Source, random_state: np.random.RandomState) -> Callable[[int], Fit]:
+        own, search = self.estimator, self.search(source, random_state)
+        if source.n_candidates < own.n_clusters:
+            weighted = "" if source.n_candidates == source.n_rows else " with a positive weight"
+            raise ValueError(f"n_samples={source.n_candidates}{weighted} should be >= n_clusters={own.n_clusters}.")
+        if own.n_init != "auto" and own.n_init > self.n_starts:
+            warnings.warn(
+                f"The initial centres are given: only one start is made instead of n_init={own.n_init}.",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+        tol = own.tol * search.mean_variance
+
+        def online(number: int) -> Fit:
+            return Fit(search.next(), Gain(tol), schedule=partial_fit.schedule(self, source.n_features))
+
+        def in_passes(number: int) -> Fit:
+            return Fit(search.improved(tol), Rest(tol), e_step=Refilling())
+
+        def in_memory(number: int) -> Fit:
+            centers, n_iter = search.at_rest(search.next(), tol, own.max_iter)
+            return Fit(centers, Rest(tol), n_iter=n_iter, converged=True)
+
+        if own.learning_method == "online":
+            return online
+        small = search.sample.complete and own.n_clusters * search.sample.rows.size <= SMALL_WORK
+        return in_memory if small else in_passes
+
+    def search(self, source: Source, random_state: np.random.RandomState) -> CenterSearch:
+        return CenterSearch(source, self.estimator.n_clusters, self.estimator.init, random_state)
+
+    def finished(self, fit: Fit, source: Source) -> Fit:
+        fit.model = fit.model.measured(source)
+        return fit
+
+    def merit(self, fit: Fit) -> float:
+        return -fit.model.inertia
+
+    # the outcome ------------------------------------------------------------------------------------------------------
+
+    def show(self, estimator: Any, fit: Fit) -> None:
+        estimator._keep_model(fit.model)
+
+    def keep(self, fit: Fit, source: Source) -> None:
+        own, centers = self.estimator, fit.model
+        own.cluster_centers_, own.counts_, own.inertia_ = centers.means, centers.counts, centers.inertia
+        own.n_iter_, own.n_passes_ = fit.n_iter, source.n_passes
+        own.n_samples_seen_ = float(centers.counts.sum()) * (1 if fit.schedule is None else fit.n_iter)
+        vars(own).pop("labels_", None)
+        if source.in_memory:  # they are as long as the data, which may not fit
+            own.labels_ = of_all(source, *own._results("predict"))
+
+    def messages(self, fit: Fit) -> list[str]:
+        messages, n_clusters = [], self.estimator.n_clusters
+        n_filled = np.count_nonzero(fit.model.counts)
+        if fit.interrupted:
+            messages.append(f"The fit was interrupted after iteration {fit.n_iter}: the centres are the best so far.")
+        if n_filled < n_clusters:
+            messages.append(
+                f"Only {n_filled} of {n_clusters} clusters have rows: the data have fewer distinct rows than clusters."
+            )
+        return messages
+
+    def report(self) -> Report | None:
+        return KMeansReport() if self.estimator.verbose else None
+
+    # streams ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def start_is_complete(self) -> bool:
+        return not isinstance(self.estimator.init, str) and not callable(self.estimator.init)
+
+    def rows_to_begin(self, n_features: int) -> int:
+        return self.estimator.n_clusters
+
+    def first_model(self, source: Source, random_state: np.random.RandomState) -> Centers:
+        return self.search(source, random_state).next()
+
+    def e_step(self, random_state: np.random.RandomState, number: int) -> EStep:
+        return Soft()
 
 
-class _Sample(NamedTuple):
-    """Rows for seeding: about their mean, in an order that does not depend on that of the data."""
+class KMeansReport(Report):
+    """The outcome of each start on the screen."""
 
-    rows: np.ndarray
-    weights: np.ndarray
-    mean: np.ndarray
-    complete: bool  # these are all
-
-    @classmethod
-    def of(cls, block: Block, size: int) -> "_Sample":
-        order = seeding.canonical_order(block.rows)
-        weights = np.ones(len(order)) if block.weights is None else block.weights[order]
-        rows = block.rows[order]
-        mean = np.einsum("n,nd->d", weights, rows) / weights.sum()
-        rows -= mean
-        return cls(rows, weights, mean, len(rows) < size)
-
-    def mean_variance(self) -> float:
-        """The variance of a feature, averaged over the features."""
-        squares = np.einsum("n,nd,nd->", self.weights, self.rows, self.rows)
-        return float(squares / (self.weights.sum() * self.mean.size))
+    def end(self, number: int, fit: Fit) -> None:
+        print(f"Start {number}: {fit.n_iter} iterations, inertia {fit.model.inertia:.6g}")

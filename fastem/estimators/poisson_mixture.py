@@ -1,5 +1,8 @@
 """The scikit-learn face of mixtures of Poisson counts."""
 
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
 import numpy as np
 
 from fastem.estimators.base_discrete_mixture import DiscreteMixture
@@ -8,6 +11,7 @@ from fastem.families.poisson import PoissonMixtureModel
 from fastem.search.gaussian import checked_array
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class PoissonMixture(DiscreteMixture):
     """Mixture of independent Poisson counts fitted by Expectation-Maximization.
 
@@ -94,62 +98,14 @@ class PoissonMixture(DiscreteMixture):
     array([1.256, 2.663])
     """
 
-    _parameter_constraints: dict = {**DiscreteMixture._parameter_constraints, "rates_init": ["array-like", None]}
+    rates_init: Any = None
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **DiscreteMixture._parameter_constraints,
+        "rates_init": ["array-like", None],
+    }
     _check_rows = staticmethod(domains.counts)
     _means_init = "rates_init"
-
-    def __init__(
-        self,
-        n_components=1,
-        *,
-        tol=1e-3,
-        max_iter=100,
-        n_init=1,
-        init_params="kmeans",
-        weights_init=None,
-        rates_init=None,
-        fit_weights=True,
-        pseudo_count=1e-10,
-        random_state=None,
-        warm_start=False,
-        verbose=0,
-        verbose_interval=10,
-        subsampling="auto",
-        acceleration="auto",
-        stopping="gain",
-        e_step="soft",
-        learning_method="batch",
-        batch_size=1024,
-        learning_decay=0.7,
-        learning_offset=10.0,
-        checkpoint=None,
-        checkpoint_every=1,
-    ):
-        super().__init__(
-            n_components,
-            tol,
-            max_iter,
-            n_init,
-            init_params,
-            weights_init,
-            fit_weights,
-            pseudo_count,
-            random_state,
-            warm_start,
-            verbose,
-            verbose_interval,
-            subsampling,
-            acceleration,
-            stopping,
-            e_step,
-            learning_method,
-            batch_size,
-            learning_decay,
-            learning_offset,
-            checkpoint,
-            checkpoint_every,
-        )
-        self.rates_init = rates_init
 
     def _model_with(self, weights, means):
         means = checked_array(means, (len(weights), np.shape(means)[-1]), "rates_")

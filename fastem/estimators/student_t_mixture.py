@@ -1,24 +1,27 @@
 """The scikit-learn face of the mixture of Student's t distributions."""
 
+from dataclasses import dataclass
 from numbers import Real
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from fastem.estimators.base_mixture import BaseMixture
-from fastem.estimators.gaussian_mixture import warnings_of_support
+from fastem.estimators.likelihood_mixture import LikelihoodMixture
+from fastem.estimators.mixture_problem import LikelihoodProblem
 from fastem.families.covariances import STRUCTURES, CovarianceStructure, names_with
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.families.student_t import GREATEST, LEAST, StudentTMixtureModel
-from fastem.search.gaussian import METHODS, checked_array
+from fastem.search.gaussian import checked_array
 from fastem.search.student_t import RobustStarts
 from fastem.sources import Source
 
 FIRST_DEGREES_OF_FREEDOM = 4.0  # tails so heavy that outliers are given to the cluster that they come from
 
 
-class StudentTMixture(BaseMixture):
+@dataclass(eq=False, repr=False, kw_only=True)
+class StudentTMixture(LikelihoodMixture):
     """Mixture of multivariate Student's t distributions fitted by EM: clusters that outliers do not move.
 
     The density is sum_k w_k t(x | mu_k, Sigma_k, nu_k). A row of component k is Gaussian with covariance Sigma_k / u,
@@ -100,8 +103,16 @@ class StudentTMixture(BaseMixture):
     (True, True)
     """
 
-    _parameter_constraints: dict = {
-        **BaseMixture._parameter_constraints,
+    covariance_type: str = "full"
+    degrees_of_freedom: Any = "free"
+    reg_covar: float = 1e-6
+    weights_init: Any = None
+    means_init: Any = None
+    scales_init: Any = None
+    degrees_of_freedom_init: Any = None
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **LikelihoodMixture._parameter_constraints,
         "covariance_type": [StrOptions(set(names_with("student_t")))],
         "degrees_of_freedom": [
             StrOptions({"free", "shared"}),
@@ -109,69 +120,11 @@ class StudentTMixture(BaseMixture):
             "array-like",
         ],
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
-        "init_params": [StrOptions(set(METHODS)), "array-like", callable],
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "scales_init": ["array-like", None],
         "degrees_of_freedom_init": [Interval(Real, LEAST, GREATEST, closed="both"), "array-like", None],
     }
-
-    def __init__(
-        self,
-        n_components=1,
-        *,
-        covariance_type="full",
-        degrees_of_freedom="free",
-        tol=1e-3,
-        reg_covar=1e-6,
-        max_iter=100,
-        n_init=1,
-        init_params="kmeans",
-        weights_init=None,
-        means_init=None,
-        scales_init=None,
-        degrees_of_freedom_init=None,
-        random_state=None,
-        warm_start=False,
-        verbose=0,
-        verbose_interval=10,
-        subsampling="auto",
-        acceleration="auto",
-        stopping="gain",
-        e_step="soft",
-        learning_method="batch",
-        batch_size=1024,
-        learning_decay=0.7,
-        learning_offset=10.0,
-        checkpoint=None,
-        checkpoint_every=1,
-    ):
-        self.n_components = n_components
-        self.covariance_type = covariance_type
-        self.degrees_of_freedom = degrees_of_freedom
-        self.tol = tol
-        self.reg_covar = reg_covar
-        self.max_iter = max_iter
-        self.n_init = n_init
-        self.init_params = init_params
-        self.weights_init = weights_init
-        self.means_init = means_init
-        self.scales_init = scales_init
-        self.degrees_of_freedom_init = degrees_of_freedom_init
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
-        self.verbose_interval = verbose_interval
-        self.subsampling = subsampling
-        self.acceleration = acceleration
-        self.stopping = stopping
-        self.e_step = e_step
-        self.learning_method = learning_method
-        self.batch_size = batch_size
-        self.learning_decay = learning_decay
-        self.learning_offset = learning_offset
-        self.checkpoint = checkpoint
-        self.checkpoint_every = checkpoint_every
 
     @property
     def covariances_(self):
@@ -192,18 +145,28 @@ class StudentTMixture(BaseMixture):
     def _structure(self) -> CovarianceStructure:
         return STRUCTURES[self.covariance_type]
 
-    def _starts(self, source: Source, random_state: np.random.RandomState) -> RobustStarts:
+    def _problem(self) -> LikelihoodProblem:
+        given = [part is not None for part in (self.weights_init, self.means_init, self.scales_init)]
+        return LikelihoodProblem(
+            self,
+            search=self._search,
+            given=any(given),
+            complete=all(given),
+            rows_per_component=StudentTMixtureModel.rows_per_component,
+        )
+
+    def _search(self, source: Source, random_state: np.random.RandomState) -> RobustStarts:
         return RobustStarts(
-            self._structure,
-            source,
-            self.n_components,
-            self.init_params,
-            self.subsampling,
-            random_state,
-            self.reg_covar,
-            self.weights_init,
-            self.means_init,
-            self._precisions_init(source.n_features),
+            structure=self._structure,
+            source=source,
+            n_components=self.n_components,
+            init_params=self.init_params,
+            subsampling=self.subsampling,
+            random_state=random_state,
+            reg_covar=self.reg_covar,
+            weights_init=self.weights_init,
+            means_init=self.means_init,
+            precisions_init=self._precisions_init(source.n_features),
             degrees_of_freedom=self._first_degrees_of_freedom(),
             freedom=self._freedom(),
         )
@@ -244,17 +207,6 @@ class StudentTMixture(BaseMixture):
             raise ValueError("degrees_of_freedom_init should be one number for degrees_of_freedom='shared'.")
         return first
 
-    def _start_is_given(self) -> bool:
-        explicit = self.weights_init, self.means_init, self.scales_init
-        partition = not isinstance(self.init_params, str) and not callable(self.init_params)
-        return partition or any(part is not None for part in explicit)
-
-    def _start_is_complete(self) -> bool:
-        return all(part is not None for part in (self.weights_init, self.means_init, self.scales_init))
-
-    def _rows_to_begin(self, n_features: int) -> int:
-        return 2 * self.n_components * (n_features + 1)
-
     def _model(self) -> StudentTMixtureModel:
         structure, means = self._structure, np.ascontiguousarray(self.means_, dtype=np.float64)
         scales = structure.of_shown(checked_array(self.scales_, structure.shown_shape(*means.shape), "scales_"))
@@ -270,6 +222,3 @@ class StudentTMixture(BaseMixture):
         self.weights_, self.means_ = model.weights, model.means
         self.scales_ = model.structure.shown(model.scales, model.n_components)
         self.degrees_of_freedom_ = model.degrees_of_freedom
-
-    def _warnings_of(self, model: StudentTMixtureModel) -> list[str]:
-        return warnings_of_support(model.gaussian)

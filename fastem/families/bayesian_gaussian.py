@@ -17,8 +17,9 @@ from scipy.special import betaln, digamma, gammaln, multigammaln
 from fastem.families.cached import cached_property
 from fastem.families.covariances import CovarianceStructure, Moments, Scatter
 from fastem.families.gaussian import GaussianMixtureModel, check_that_rows_are_in_range
+from fastem.families.model import MixtureModel
 from fastem.kernels import passes
-from fastem.kernels.accumulation import accumulated, evaluate_block, in_single_precision
+from fastem.kernels.accumulation import accumulated, in_single_precision
 from fastem.kernels.assignments import SOFT, Assignment
 from fastem.sources import Source
 
@@ -63,7 +64,7 @@ class Statistics(NamedTuple):
 
 
 @dataclass(frozen=True)
-class BayesianGaussianMixtureModel:
+class BayesianGaussianMixtureModel(MixtureModel):
     """The factors of q besides q(Z); immutable, an M-step returns a new one.
 
     Attributes
@@ -98,7 +99,6 @@ class BayesianGaussianMixtureModel:
     reg_covar: float = 0.0
     arithmetic: str = "float64"
     scatter: Scatter | None = None
-    repairs: tuple[int | None, ...] = ()
 
     @classmethod
     def of_moments(
@@ -173,22 +173,6 @@ class BayesianGaussianMixtureModel:
         moments, scatter = self.structure.moments(sums[passes.HEADER :], self.origin, self.means, self.scatter)
         check_that_rows_are_in_range(moments.counts, sums[2])
         return Statistics(float(sums[0] + sums[1]) - self.divergence, moments, scatter)
-
-    def log_likelihood(self, source: Source) -> tuple[float, float]:
-        """Sum of w ln sum_k exp E ln pi_k N(x | mu_k, Lambda_k^-1), and the sum of the weights w."""
-        sums = source.total(partial(accumulated, self.kernel_parameters, with_moments=False))
-        return float(sums[0] + sums[1]), float(sums[2])
-
-    def evaluate(
-        self,
-        rows: np.ndarray,
-        log_density: np.ndarray | None = None,
-        labels: np.ndarray | None = None,
-        responsibilities: np.ndarray | None = None,
-    ) -> None:
-        """Write what `log_likelihood` sums (n,), the most probable component (n,), q(Z) (n, K): whichever is given."""
-        outputs = {"log_density": log_density, "labels": labels, "responsibilities": responsibilities}
-        evaluate_block(self.kernel_parameters, rows, **outputs)
 
     def sample(self, n_samples: int, random_state: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
         """Rows (n, D) of the mixture with the posterior means of the parameters, and their components (n,)."""

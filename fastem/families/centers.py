@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ class ClusterStatistics(NamedTuple):
     inertia: float
     counts: np.ndarray
     sums: np.ndarray  # of w (x - origin)
+    strays: np.ndarray | None = None  # rows for the empty clusters, where they are wanted
 
     @property
     def weight(self) -> float:
@@ -30,6 +31,16 @@ class ClusterStatistics(NamedTuple):
     def lower_bound(self) -> float:
         """Minus the inertia per unit weight."""
         return -self.inertia / self.weight
+
+
+@dataclass(frozen=True)
+class Refilling:
+    """The E-step of k-means in the EM loop: it looks for rows that empty clusters can begin again with."""
+
+    monotone: ClassVar[bool] = True
+
+    def arguments(self, iteration: int) -> tuple[Any, ...]:
+        return (True,)
 
 
 @dataclass(frozen=True)
@@ -43,12 +54,23 @@ class Centers:
         Rows are moved here to be computed with: somewhere amid the data, the same as long as the centres move.
     shares : ndarray of shape (K,) or None
         Of the clusters in the rows of a stream.
+    moved : float
+        Sum of the squared moves of the M-step that led here.
+    counts : ndarray of shape (K,) or None
+        Weights of the clusters, where a pass has found them for these very centres.
+    inertia : float
+        With them.
     """
 
     means: np.ndarray
     origin: np.ndarray
     shares: np.ndarray | None = None
-    repairs = ()
+    moved: float = np.inf
+    counts: np.ndarray | None = None
+    inertia: float = np.nan
+
+    repairs: ClassVar[tuple] = ()
+    bound_slack: ClassVar[float] = np.inf  # sums round, and nothing is decided by the bound
 
     @classmethod
     def of(cls, means: np.ndarray) -> "Centers":
@@ -58,17 +80,34 @@ class Centers:
     def kernel_parameters(self) -> kernel.KMeansParameters:
         return kernel.KMeansParameters.of(self.origin, self.means)
 
-    def e_step(self, source: Source) -> ClusterStatistics:
-        """Assign every row to its nearest centre and add up the clusters; nothing is kept of the rows."""
+    def e_step(self, source: Source, refill: bool = False) -> ClusterStatistics:
+        """Assign every row to its nearest centre and add up the clusters; nothing is kept of the rows.
+
+        With `refill`, a further pass finds rows far from their centres if clusters are empty.
+        """
         total = source.total(partial(kernel.accumulated, self.kernel_parameters))
-        return ClusterStatistics(float(total[0] + total[1]), *kernel.unpack(total[HEADER:], *self.means.shape))
+        statistics = ClusterStatistics(float(total[0] + total[1]), *kernel.unpack(total[HEADER:], *self.means.shape))
+        n_empty = int(np.count_nonzero(statistics.counts == 0)) if refill else 0
+        return statistics._replace(strays=self.farthest(source, n_empty)) if n_empty else statistics
 
     def m_step(self, statistics: ClusterStatistics) -> "Centers":
-        """The means of the clusters. An empty one stays where it is."""
+        """The means of the clusters. An empty one moves to a stray, or stays where it is if there is none."""
         filled = statistics.counts > 0
         means = self.means.copy()
         means[filled] = self.origin + statistics.sums[filled] / statistics.counts[filled, None]
-        return replace(self, means=means)
+        if statistics.strays is not None:
+            means[np.flatnonzero(~filled)[: len(statistics.strays)]] = statistics.strays
+        # Sums are made in a fixed order: centres whose clusters did not change move by exactly nothing.
+        moved = float(((means - self.means) ** 2).sum())
+        known = (None, np.nan) if moved else (statistics.counts, statistics.inertia)
+        return replace(self, means=means, moved=moved, counts=known[0], inertia=known[1])
+
+    def measured(self, source: Source) -> "Centers":
+        """The same with `counts` and `inertia`."""
+        if self.counts is not None:
+            return self
+        statistics = self.e_step(source)
+        return replace(self, counts=statistics.counts, inertia=statistics.inertia)
 
     def stepwise(self, statistics: ClusterStatistics, rate: float) -> "Centers":
         """The centres of a stream of which these have seen all but a batch, the share `rate` of its memory."""
@@ -77,7 +116,7 @@ class Centers:
         counts = past + share * statistics.counts
         sums = past[:, None] * (self.means - self.origin) + share * statistics.sums
         moved = self.m_step(statistics._replace(counts=counts, sums=sums))
-        return replace(moved, shares=counts / counts.sum())
+        return replace(moved, shares=counts / counts.sum(), counts=None, inertia=np.nan)
 
     def assign(self, rows: np.ndarray, **outputs: np.ndarray) -> None:
         """Write `labels` (n,) int32 and squared `distances` (n,) to the nearest centre: whichever is given."""

@@ -1,6 +1,6 @@
 """Mixtures of discrete distributions as the engine sees them: what the four families share."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -8,7 +8,8 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import numpy as np
 
 from fastem.families.cached import cached_property
-from fastem.kernels.accumulation import accumulated, evaluate_block
+from fastem.families.model import LikelihoodModel
+from fastem.kernels.accumulation import accumulated
 from fastem.kernels.assignments import SOFT, Assignment
 from fastem.kernels.passes import HEADER
 from fastem.sources import Source
@@ -44,7 +45,7 @@ M = TypeVar("M", bound="DiscreteMixtureModel")
 
 
 @dataclass(frozen=True)
-class DiscreteMixtureModel(ABC):
+class DiscreteMixtureModel(LikelihoodModel):
     """The parameters of sum_k w_k p(x | k); immutable, an M-step returns new ones.
 
     A family has sufficient statistics t(x) of C numbers; its parameters are their means.
@@ -69,14 +70,9 @@ class DiscreteMixtureModel(ABC):
     fit_weights: bool = True
     row_terms: float | None = None
 
-    repairs: ClassVar[tuple[int | None, ...]] = ()
     bound_slack: ClassVar[float] = 0.0  # the prior is in the bound: nothing takes it down
 
     # what a family adds -----------------------------------------------------------------------------------------------
-
-    @property
-    @abstractmethod
-    def n_features(self) -> int: ...
 
     @property
     @abstractmethod
@@ -130,17 +126,13 @@ class DiscreteMixtureModel(ABC):
     # shape ------------------------------------------------------------------------------------------------------------
 
     @property
-    def n_components(self) -> int:
-        return len(self.weights)
-
-    @property
     def n_parameters(self) -> int:
         """Free parameters: means, and weights unless they are fixed."""
         return self.n_components * self._n_free_means + self.fit_weights * (self.n_components - 1)
 
-    def enough_rows(self, n_rows: int) -> bool:
-        """Whether each component can expect some rows."""
-        return bool(self.weights[self.weights > 0].min() * n_rows >= ENOUGH_ROWS)
+    @staticmethod
+    def rows_per_component(n_features: int) -> int:
+        return ENOUGH_ROWS
 
     def detached(self: M) -> M:
         """The parameters alone, for other rows."""
@@ -182,22 +174,13 @@ class DiscreteMixtureModel(ABC):
         return Statistics(log_likelihood, log_prior, counts, sums, row_terms)
 
     def log_likelihood(self, source: Source) -> tuple[float, float]:
-        """Sum of w log p(x) over the rows, and the sum of the weights w; half the work of an E-step."""
-        added = source.total(partial(accumulated, self.kernel_parameters, with_moments=False))
-        total = float(added[0] + added[1])
-        return total if total > IMPOSSIBLE else -np.inf, float(added[2])
+        total, weight = super().log_likelihood(source)
+        return total if total > IMPOSSIBLE else -np.inf, weight
 
-    def evaluate(
-        self,
-        rows: np.ndarray,
-        log_density: np.ndarray | None = None,
-        labels: np.ndarray | None = None,
-        responsibilities: np.ndarray | None = None,
-    ) -> None:
-        """Write log p(x) (n,), the most probable component (n,), responsibilities (n, K): whichever is given."""
-        outputs = {"log_density": log_density, "labels": labels, "responsibilities": responsibilities}
-        evaluate_block(self.kernel_parameters, rows, **outputs)
-        if log_density is not None:
+    def evaluate(self, rows: np.ndarray, **outputs: np.ndarray) -> None:
+        super().evaluate(rows, **outputs)
+        if "log_density" in outputs:
+            log_density = outputs["log_density"]
             log_density[log_density < IMPOSSIBLE] = -np.inf
 
     def sample(self, n_samples: int, random_state: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:

@@ -9,8 +9,9 @@ from scipy.linalg import solve_triangular
 
 from fastem.families.cached import cached_property
 from fastem.families.covariances import EPSILON, TINY, CovarianceStructure, Moments, Scatter
+from fastem.families.model import LikelihoodModel
 from fastem.kernels import passes
-from fastem.kernels.accumulation import accumulated, evaluate_block, in_single_precision
+from fastem.kernels.accumulation import accumulated, in_single_precision
 from fastem.kernels.assignments import SOFT, Assignment
 from fastem.sources import Source
 
@@ -49,7 +50,7 @@ def check_that_rows_are_in_range(counts: np.ndarray, weight: float) -> None:
 
 
 @dataclass(frozen=True)
-class GaussianMixtureModel:
+class GaussianMixtureModel(LikelihoodModel):
     """The parameters theta of sum_k w_k N(x | mu_k, Sigma_k); immutable, an M-step returns a new one.
 
     Attributes
@@ -84,10 +85,6 @@ class GaussianMixtureModel:
     penalty_gain: float = 0.0
 
     @property
-    def n_components(self) -> int:
-        return len(self.weights)
-
-    @property
     def n_features(self) -> int:
         return self.means.shape[1]
 
@@ -97,10 +94,10 @@ class GaussianMixtureModel:
         free = self.structure.n_parameters(self.n_components, self.n_features)
         return free + self.n_components * self.n_features + self.n_components - 1
 
-    def enough_rows(self, n_rows: int) -> bool:
-        """Whether each component can expect twice the rows that a covariance needs."""
-        alive = self.weights[self.weights > 0]
-        return bool(alive.min() * n_rows >= 2 * (self.n_features + 1)) and not self.repairs
+    @staticmethod
+    def rows_per_component(n_features: int) -> int:
+        """Twice those that a covariance needs."""
+        return 2 * (n_features + 1)
 
     @property
     def healthy(self) -> bool:
@@ -134,22 +131,6 @@ class GaussianMixtureModel:
         moments, scatter = self.structure.moments(sums[passes.HEADER :], self.origin, self.means, self.scatter)
         check_that_rows_are_in_range(moments.counts, sums[2])
         return Statistics(log_likelihood, moments, scatter)
-
-    def log_likelihood(self, source: Source) -> tuple[float, float]:
-        """Sum of w log p(x) over the rows, and the sum of the weights w; half the work of an E-step."""
-        sums = source.total(partial(accumulated, self.kernel_parameters, with_moments=False))
-        return float(sums[0] + sums[1]), float(sums[2])
-
-    def evaluate(
-        self,
-        rows: np.ndarray,
-        log_density: np.ndarray | None = None,
-        labels: np.ndarray | None = None,
-        responsibilities: np.ndarray | None = None,
-    ) -> None:
-        """Write log p(x) (n,), the most probable component (n,), responsibilities (n, K): whichever is given."""
-        outputs = {"log_density": log_density, "labels": labels, "responsibilities": responsibilities}
-        evaluate_block(self.kernel_parameters, rows, **outputs)
 
     def sample(self, n_samples: int, random_state: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
         """Rows (n, D) and their components (n,), component after component."""
@@ -353,3 +334,15 @@ class GaussianMixtureModel:
         greatest = self.structure.precision_eigenvalues(self.whiteners).max(axis=1)
         mask = self.reg_covar * greatest > 0.999
         return mask & (self.weights > 0) if len(mask) == self.n_components else mask
+
+    def remarks(self) -> list[str]:
+        """A message if covariances stand on `reg_covar` alone."""
+        supported = np.flatnonzero(self.supported_by_regularisation()).tolist()
+        if not supported:
+            return []
+        who = "The tied covariance has" if self.structure.shared else f"Components {supported} have"
+        return [
+            f"{who} no variance of its own in some direction (equal rows, a constant feature, or a scale far below "
+            f"reg_covar={self.reg_covar:g}): there the variance is reg_covar. Use fewer components, or another "
+            "reg_covar."
+        ]

@@ -12,8 +12,9 @@ from fastem.families.cached import cached_property
 from fastem.families.covariances import Moments
 from fastem.families.gaussian import EMPTY, GaussianMixtureModel, check_that_rows_are_in_range
 from fastem.families.gaussian import Statistics as GaussianStatistics
+from fastem.families.model import LikelihoodModel
 from fastem.kernels import passes
-from fastem.kernels.accumulation import accumulated, evaluate_block
+from fastem.kernels.accumulation import accumulated
 from fastem.kernels.assignments import SOFT, Assignment
 from fastem.kernels.families.student import parameters_of, unpack
 from fastem.sources import Source
@@ -51,7 +52,7 @@ class Statistics(NamedTuple):
 
 
 @dataclass(frozen=True)
-class StudentTMixtureModel:
+class StudentTMixtureModel(LikelihoodModel):
     """The parameters theta of sum_k w_k t(x | mu_k, Sigma_k, nu_k); immutable, an M-step returns a new one.
 
     Attributes
@@ -85,10 +86,6 @@ class StudentTMixtureModel:
         return self.gaussian.structure
 
     @property
-    def n_components(self) -> int:
-        return self.gaussian.n_components
-
-    @property
     def n_features(self) -> int:
         return self.gaussian.n_features
 
@@ -110,14 +107,15 @@ class StudentTMixtureModel:
         """That of the scales: the M-step of the degrees of freedom takes nothing from the bound."""
         return self.gaussian.bound_slack
 
-    def enough_rows(self, n_rows: int) -> bool:
-        return self.gaussian.enough_rows(n_rows)
-
-    def detached(self) -> "StudentTMixtureModel":
-        return self
+    @staticmethod
+    def rows_per_component(n_features: int) -> int:
+        return GaussianMixtureModel.rows_per_component(n_features)
 
     def supported_by_regularisation(self) -> np.ndarray:
         return self.gaussian.supported_by_regularisation()
+
+    def remarks(self) -> list[str]:
+        return self.gaussian.remarks()
 
     @cached_property
     def kernel_parameters(self) -> Any:
@@ -139,15 +137,6 @@ class StudentTMixtureModel:
         half = 0.5 * (self.degrees_of_freedom + self.n_features)
         log_u = counts * (np.log1p(self.n_features / self.degrees_of_freedom) + digamma(half) - np.log(half)) - logs
         return Statistics(float(sums[0] + sums[1]), counts, log_u - moments.counts, moments)
-
-    def log_likelihood(self, source: Source) -> tuple[float, float]:
-        """Sum of w log p(x) over the rows, and the sum of the weights w."""
-        sums = source.total(partial(accumulated, self.kernel_parameters, with_moments=False))
-        return float(sums[0] + sums[1]), float(sums[2])
-
-    def evaluate(self, rows: np.ndarray, **outputs: np.ndarray | None) -> None:
-        """Write `log_density` (n,), `labels` (n,), `responsibilities` (n, K): whichever is given."""
-        evaluate_block(self.kernel_parameters, rows, **outputs)
 
     def sample(self, n_samples: int, random_state: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
         """Rows (n, D) and their components (n,), component after component."""

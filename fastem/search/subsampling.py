@@ -4,11 +4,13 @@ A fit of n rows lies p / (2 n) nats per row below the optimum of the population 
 not be solved better than a small part of that.
 """
 
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-from fastem.engine.loop import Model, run_em
+from fastem.engine.loop import Fit, run_em
+from fastem.engine.stopping import Gain
+from fastem.families.model import LikelihoodModel
 from fastem.sources import Block
 from fastem.sources.arrays import ArraySource
 
@@ -17,22 +19,7 @@ ERROR_SHARE = 0.01  # gain of a pass, as a share of p / n, at which a level is d
 MAX_PASSES = 20
 
 
-class Sized(Model, Protocol):
-    """A model that knows how many rows it takes."""
-
-    @property
-    def n_parameters(self) -> int: ...
-
-    def enough_rows(self, n_rows: int) -> bool:
-        """Whether so many rows can determine all its parameters."""
-        ...
-
-    def detached(self: "M") -> "M":
-        """The parameters alone, without anything remembered of the rows."""
-        ...
-
-
-M = TypeVar("M", bound=Sized)
+M = TypeVar("M", bound=LikelihoodModel)
 
 
 def level_sizes(first: int, last: int) -> list[int]:
@@ -43,12 +30,12 @@ def level_sizes(first: int, last: int) -> list[int]:
     return sizes
 
 
-def run_level(model: M, sample: Block, size: int, max_iter: int = MAX_PASSES, previous: float = -np.inf):
+def run_level(model: M, sample: Block, size: int, max_iter: int = MAX_PASSES, previous: float = -np.inf) -> Fit[M]:
     """EM on the first `size` rows of a sample in random order, stopped well before its statistical error."""
     rows, weights = sample
     part = ArraySource(rows[:size], None if weights is None else weights[:size])
     tol = ERROR_SHARE * model.n_parameters / size
-    return run_em(model.detached(), part, tol=tol, max_iter=max_iter, previous=previous)
+    return run_em(Fit(model.detached(), Gain(tol), previous=previous), part, max_iter=max_iter)
 
 
 def grow(model: M, sample: Block, first: int) -> M:

@@ -8,7 +8,9 @@ from numpy.testing import assert_allclose
 from scipy.stats import poisson
 
 from fastem import GaussianMixture
-from fastem.engine.loop import run_em
+from fastem.engine.acceleration import accelerator
+from fastem.engine.loop import Fit, run_em
+from fastem.engine.stopping import Gain
 from fastem.sources import as_source
 
 DEATHS = np.array([162, 267, 271, 185, 111, 61, 27, 8, 3, 1])  # Hasselblad (1969): days with 0, 1, ..., 9 deaths
@@ -23,6 +25,7 @@ class PoissonPair:
     """Two Poisson components, written for the engine as a user would."""
 
     bound_slack = 0.0
+    repairs = ()
 
     def __init__(self, moments):
         self.moments = np.asarray(moments, dtype=float)
@@ -59,7 +62,7 @@ class PoissonPair:
 def hasselblad(acceleration):
     source = as_source(np.arange(10.0)[:, None], DEATHS.astype(float))
     start = PoissonPair([[0.3, 0.7], [0.3 * 1.0, 0.7 * 2.5]])
-    return run_em(start, source, tol=1e-13, max_iter=10_000, acceleration=acceleration)
+    return run_em(Fit(start, Gain(1e-13), accelerator(acceleration)), source, max_iter=10_000)
 
 
 def test_hasselblads_mixture_needs_a_third_of_the_passes():
@@ -131,6 +134,6 @@ def test_a_proposal_below_the_last_bound_is_refused():
 
     source = as_source(np.arange(10.0)[:, None], DEATHS.astype(float))
     start = Overshooting([[0.3, 0.7], [0.3 * 1.0, 0.7 * 2.5]])
-    fit = run_em(start, source, tol=1e-6, max_iter=300, acceleration="squarem")
+    fit = run_em(Fit(start, Gain(1e-6), accelerator("squarem")), source, max_iter=300)
     assert fit.n_iter > len(fit.lower_bounds)
     assert (np.diff(fit.lower_bounds) >= 0).all()

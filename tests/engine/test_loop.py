@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import pytest
 
-from fastem.engine.loop import LowerBoundWarning, run_em
+from fastem.engine.loop import Fit, LowerBoundWarning, run_em
+from fastem.engine.stopping import Gain
 
 
 class Bound(NamedTuple):
@@ -18,6 +19,7 @@ class Scripted(NamedTuple):
     bounds: tuple
     step: int = 0
     bound_slack: float = 0.0
+    repairs: tuple = ()
 
     def e_step(self, source):
         assert list(source.blocks()) == ["rows"]
@@ -34,9 +36,9 @@ class Rows:
         return iter(["rows"])
 
 
-def run(*bounds, tol=0.1, max_iter=None, slack=0.0, **options):
-    model = Scripted(bounds, bound_slack=slack)
-    return run_em(model, Rows(), tol=tol, max_iter=len(bounds) if max_iter is None else max_iter, **options)
+def run(*bounds, tol=0.1, max_iter=None, slack=0.0, previous=float("-inf"), **options):
+    fit = Fit(Scripted(bounds, bound_slack=slack), Gain(tol), previous=previous)
+    return run_em(fit, Rows(), max_iter=len(bounds) if max_iter is None else max_iter, **options)
 
 
 def test_it_stops_at_the_first_gain_below_tol():
@@ -71,11 +73,12 @@ def test_a_run_may_continue_an_earlier_one():
 
 def test_every_iteration_is_reported_with_the_new_model_and_the_gain():
     seen = []
-    run(1.0, 2.0, 2.5, tol=0.0, after_iteration=lambda *report: seen.append(report))
-    assert [(iteration, model.step, *rest) for iteration, model, *rest in seen[1:]] == [
-        (2, 2, 2.0, 1.0),
-        (3, 3, 2.5, 0.5),
-    ]
+
+    def watch(fit, change):
+        seen.append((fit.n_iter, fit.model.step, fit.previous, change))
+
+    run(1.0, 2.0, 2.5, tol=0.0, after_iteration=watch)
+    assert seen[1:] == [(2, 2, 2.0, 1.0), (3, 3, 2.5, 0.5)]
 
 
 def test_a_falling_bound_is_reported_with_its_iteration():

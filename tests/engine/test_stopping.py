@@ -10,7 +10,7 @@ from fastem.engine.stopping import Gap
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9, 0.99])
 def test_the_gap_of_a_geometric_series_is_its_remainder(rate):
     tol, stop, gain = 1e-4, Gap(1e-4), 1.0
-    while not stop(gain):
+    while not stop(gain, None):
         gain *= rate
     remainder = gain * rate / (1 - rate)
     assert remainder < tol <= remainder / rate or gain == pytest.approx(rate**2)  # at the earliest with three gains
@@ -18,7 +18,7 @@ def test_the_gap_of_a_geometric_series_is_its_remainder(rate):
 
 def test_a_plateau_is_not_the_end():
     stop = Gap(1e-3)
-    assert not any(stop(gain) for gain in [1e-4, 0.9999e-4, 0.9998e-4, 0.9997e-4])
+    assert not any(stop(gain, None) for gain in [1e-4, 0.9999e-4, 0.9998e-4, 0.9997e-4])
 
 
 def test_the_gap_is_that_to_the_optimum():

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import chisquare
 
-from fastem.engine.loop import run_em
+from fastem.engine.acceleration import accelerator
+from fastem.engine.loop import Fit, run_em
+from fastem.engine.stopping import Gain
 from fastem.families.bernoulli import BernoulliMixtureModel
 from fastem.families.categorical import CategoricalMixtureModel
 from fastem.families.multinomial import MultinomialMixtureModel
@@ -94,7 +96,8 @@ def test_the_bound_never_falls(data):
         "fit_weights": data.draw(st.booleans()),
     }
     acceleration = data.draw(st.sampled_from([None, "squarem", "auto"]))
-    fit = run_em(model_of(problem, **options), source_of(problem), tol=0.0, max_iter=30, acceleration=acceleration)
+    fit = Fit(model_of(problem, **options), Gain(0.0), accelerator(acceleration))
+    run_em(fit, source_of(problem), max_iter=30)
     bounds = np.array(fit.lower_bounds)
     assert (np.diff(bounds) >= -1e-10 * np.abs(bounds[1:])).all()
     assert np.isfinite(fit.model.means).all()

@@ -19,7 +19,6 @@ from sklearn.exceptions import ConvergenceWarning
 import fastem
 from fastem import GaussianMixture, KMeans
 from fastem.engine import loop as em
-from fastem.search import lloyd
 from fastem.storage import tensors
 from fastem.storage.atomic import atomic_write
 from fastem.storage.checkpoint import CHECKPOINT
@@ -89,9 +88,7 @@ def killed(estimator, moment, number, monkeypatch):
             elif moment == "after it has":
                 os.replace = dying(os.replace, before=False)
             else:
-                for module in (em, lloyd):
-                    name = "_iterate" if module is em else "_filled"
-                    setattr(module, name, dying(getattr(module, name), before=True))
+                em._iterate = dying(em._iterate, before=True)
             estimator.fit(X)
         finally:
             os._exit(0)
@@ -380,7 +377,7 @@ def test_interrupted_kmeans(monkeypatch):
     data = rows(n=3_000)
     monkeypatch.setattr("fastem.estimators.kmeans.SMALL_WORK", 0)
     expected = KMeans(8, random_state=0, max_iter=3, tol=0.0).fit(data)
-    interrupting(monkeypatch, lloyd, "_filled", 4)
+    interrupting(monkeypatch, em, "_iterate", 4)
     with pytest.warns(ConvergenceWarning, match="interrupted after iteration 3"):
         kmeans = KMeans(8, random_state=0, tol=0.0).fit(data)
     assert_array_equal(kmeans.cluster_centers_, expected.cluster_centers_)

@@ -1,0 +1,97 @@
+"""Mixtures whose parameters are estimates of greatest likelihood: EM in its variants, criteria, streams."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from fastem.engine.e_steps import E_STEPS
+from fastem.estimators import partial_fit
+from fastem.estimators.base_mixture import BaseMixture
+from fastem.estimators.mixture_problem import LikelihoodProblem
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class LikelihoodMixture(BaseMixture):
+    """What the mixtures add that EM fits."""
+
+    subsampling: Any = "auto"
+    acceleration: Any = "auto"
+    e_step: str = "soft"
+    learning_method: str = "batch"
+    batch_size: int = 1024
+    learning_decay: float = 0.7
+    learning_offset: float = 10.0
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseMixture._parameter_constraints,
+        "subsampling": ["boolean", StrOptions({"auto"})],
+        "acceleration": [StrOptions({"auto", "squarem"}), None],
+        "e_step": [StrOptions(set(E_STEPS))],
+        **partial_fit.CONSTRAINTS,
+    }
+
+    def _problem(self) -> LikelihoodProblem:
+        raise NotImplementedError
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, sample_weight=None):
+        """Learn from more rows of a stream: a step of stepwise EM for each `batch_size` of them.
+
+        The statistics of the past are mixed with those of a batch, s <- (1 - rho) s + rho s_batch with
+        rho = (learning_offset + t)^-learning_decay for the t-th batch, or its share in all rows so far where that is
+        more, and the M-step is taken of them (Cappe and Moulines 2009). Of a smaller batch, one row even, each row has
+        its part of rho. The first rows are kept until there are enough for a first model: until then the estimator is
+        not fitted. After `fit`, the stream goes on from its result.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            In the order of the stream, which should be random but for what is to be followed.
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        self : estimator
+            With its parameters after the last step, `n_samples_seen_` and `lower_bound_`, the mean of the batches of
+            this call, each before its step.
+        """
+        return partial_fit.learn(self._problem(), X, sample_weight)
+
+    def bic(self, X, sample_weight=None):
+        """Bayesian information criterion, -2 log L + p log N with N the sum of the weights; lower is better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        bic : float
+        """
+        check_is_fitted(self)
+        model = self._model()
+        total, weight = model.log_likelihood(self._source(X, sample_weight))
+        return -2.0 * total + model.n_parameters * np.log(weight)
+
+    def aic(self, X, sample_weight=None):
+        """Akaike information criterion, -2 log L + 2 p; lower is better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        aic : float
+        """
+        check_is_fitted(self)
+        model = self._model()
+        total, _ = model.log_likelihood(self._source(X, sample_weight))
+        return -2.0 * total + 2.0 * model.n_parameters

@@ -1,0 +1,206 @@
+"""The fit of a mixture: its runs, what is kept of the best one, and what users are told."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Protocol
+
+import numpy as np
+
+from fastem.engine.acceleration import accelerator
+from fastem.engine.e_steps import E_STEPS, EStep
+from fastem.engine.loop import Fit
+from fastem.engine.stopping import RULES
+from fastem.estimators.partial_fit import schedule
+from fastem.estimators.problem import LARGEST_SEED, Problem, Report
+from fastem.sources import Source
+
+
+class Starts(Protocol):
+    """An endless supply of first models."""
+
+    def next(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class MixtureProblem(Problem):
+    """The fit of a mixture.
+
+    Attributes
+    ----------
+    search : callable
+        Takes a source and a RandomState, returns the starts.
+    """
+
+    search: Callable[[Source, np.random.RandomState], Starts]
+
+    @property
+    def continued(self) -> bool:
+        """Whether the fit goes on from fitted attributes."""
+        return self.estimator.warm_start and hasattr(self.estimator, "converged_")
+
+    @property
+    def n_starts(self) -> int:
+        return 1 if self.continued else self.estimator.n_init
+
+    @property
+    def min_rows(self) -> int:
+        return 2
+
+    def runs(self, source: Source, random_state: np.random.RandomState) -> Callable[[int], Fit]:
+        own = self.estimator
+        if self.continued and own.checkpoint is not None:
+            raise ValueError("warm_start=True begins with fitted parameters: a checkpoint could not tell which.")
+        self._check_size(source)
+        starts = None if self.continued else self.search(source, random_state)
+
+        def run(number: int) -> Fit:
+            start, previous = (own._model(), own.lower_bound_) if starts is None else (starts.next(), -np.inf)
+            return Fit(start, **self.variant(source.n_features, random_state, number), previous=previous)
+
+        return run
+
+    def variant(self, n_features: int, random_state: np.random.RandomState, number: int) -> dict[str, Any]:
+        """How EM is run, as arguments of `Fit`."""
+        return {"stop": RULES[self.estimator.stopping](self.estimator.tol)}
+
+    def _check_size(self, source: Source) -> None:
+        n_components = self.estimator.n_components
+        if source.n_candidates < n_components:
+            weighted = "" if source.n_candidates == source.n_rows else " with a positive weight"
+            raise ValueError(
+                f"Expected n_samples >= n_components but got n_components = {n_components}, "
+                f"n_samples = {source.n_candidates}{weighted}"
+            )
+
+    # the outcome ------------------------------------------------------------------------------------------------------
+
+    def show(self, estimator: Any, fit: Fit) -> None:
+        estimator._keep_model(fit.kept)
+        estimator.lower_bound_ = fit.lower_bound
+
+    def keep(self, fit: Fit, source: Source) -> None:
+        own = self.estimator
+        self.show(own, fit)
+        own.converged_, own.n_iter_, own.lower_bounds_ = fit.converged, fit.n_iter, fit.lower_bounds
+        total, weight = fit.kept.log_likelihood(source)
+        own.log_likelihood_ = total / weight
+        own.n_samples_seen_ = weight if fit.schedule is None else fit.seen
+        own.n_passes_ = source.n_passes
+
+    def messages(self, fit: Fit) -> list[str]:
+        messages, max_iter = [], self.estimator.max_iter
+        if fit.interrupted:
+            messages.append(
+                f"The fit was interrupted after iteration {fit.n_iter}: the parameters are the best so far."
+            )
+        elif not fit.converged and max_iter > 0:
+            messages.append(
+                f"The fit did not converge in max_iter={max_iter} iterations. Increase max_iter or tol, or try "
+                "another start."
+            )
+        for component, iteration in fit.repaired.items():
+            who = "The tied covariance" if component is None else f"The covariance of component {component}"
+            messages.append(
+                f"{who} became singular at iteration {iteration}: its rows are fewer than the features need, equal or "
+                "linearly dependent. It was widened to a millionth of the variance of the data. Use fewer components, "
+                "or a larger reg_covar."
+            )
+        empty = np.flatnonzero(fit.kept.weights == 0).tolist()
+        if empty:
+            messages.append(
+                f"Components {empty} lost all their rows and were dropped: their weight is zero. Use fewer components."
+            )
+        return messages + fit.kept.remarks()
+
+    def report(self) -> Report | None:
+        verbose = self.estimator.verbose
+        return MixtureReport(verbose, self.estimator.verbose_interval) if verbose else None
+
+
+@dataclass(frozen=True)
+class LikelihoodProblem(MixtureProblem):
+    """The fit of a mixture by EM, with all that EM can be varied in.
+
+    Attributes
+    ----------
+    given : bool
+        Whether users have chosen parameters to start with, in part or in whole.
+    complete : bool
+        In whole: then a start takes no rows.
+    rows_per_component : callable
+        Rows that a component needs, given the number of features.
+    """
+
+    given: bool
+    complete: bool
+    rows_per_component: Callable[[int], int]
+
+    def variant(self, n_features: int, random_state: np.random.RandomState, number: int) -> dict[str, Any]:
+        own = self.estimator
+        return {
+            "stop": RULES[self._stopping()](own.tol),
+            "accelerate": accelerator(self._acceleration()),
+            "e_step": self.e_step(random_state, number),
+            "schedule": schedule(self, n_features) if own.learning_method == "online" else None,
+        }
+
+    def _stopping(self) -> str:
+        if self.estimator.e_step != "stochastic":
+            return self.estimator.stopping
+        if self.estimator.stopping == "gap":
+            raise ValueError("stopping='gap' needs an optimum that is approached; e_step='stochastic' has none.")
+        return "patience"
+
+    def e_step(self, random_state: np.random.RandomState, number: int) -> EStep:
+        drawn = self.estimator.e_step == "stochastic"
+        return E_STEPS[self.estimator.e_step](random_state.randint(LARGEST_SEED) + number if drawn else 0)
+
+    def _acceleration(self) -> str | None:
+        own = self.estimator
+        online = own.learning_method == "online"
+        if online and own.acceleration == "squarem":
+            raise ValueError("acceleration='squarem' extrapolates EM; learning_method='online' is not EM.")
+        if own.e_step != "soft" and own.acceleration == "squarem":
+            raise ValueError(
+                f"acceleration='squarem' extrapolates smooth steps; those of e_step={own.e_step!r} are not."
+            )
+        partition = not isinstance(own.init_params, str) and not callable(own.init_params)
+        plain = online or own.e_step != "soft" or own.warm_start or partition or self.given
+        return None if own.acceleration == "auto" and plain else own.acceleration
+
+    # streams ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def start_is_complete(self) -> bool:
+        return self.complete
+
+    def rows_to_begin(self, n_features: int) -> int:
+        return self.estimator.n_components * self.rows_per_component(n_features)
+
+    def first_model(self, source: Source, random_state: np.random.RandomState) -> Any:
+        return self.search(source, random_state).next()
+
+
+class MixtureReport(Report):
+    """Starts and iterations on the screen, as scikit-learn's mixtures print them."""
+
+    def __init__(self, verbose: int, interval: int):
+        self.verbose, self.interval = verbose, interval
+
+    def begin(self, number: int) -> None:
+        self.first = self.last = perf_counter()
+        print(f"Initialization {number}")
+
+    def iteration(self, fit: Fit, change: float) -> None:
+        if fit.n_iter % self.interval == 0:
+            now = perf_counter()
+            details = f"\t time lapse {now - self.last:.5f}s\t ll change {change:.5f}" if self.verbose > 1 else ""
+            print(f"  Iteration {fit.n_iter}{details}")
+            self.last = now
+
+    def end(self, number: int, fit: Fit) -> None:
+        lapse = perf_counter() - self.first
+        bound = fit.lower_bounds[-1] if fit.lower_bounds else -np.inf
+        details = f" time lapse {lapse:.5f}s\t lower bound {bound:.5f}." if self.verbose > 1 else ""
+        print(f"Initialization {'converged' if fit.converged else 'did not converge'}.{details}")

@@ -1,0 +1,72 @@
+"""What an estimator states of a fit: all in which one fit differs from another."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastem.engine.loop import Fit
+from fastem.sources import Source
+
+LARGEST_SEED = 2**31 - 1
+
+
+class Report:
+    """What a fit says of its runs while they go on: nothing."""
+
+    def begin(self, number: int) -> None: ...
+
+    def iteration(self, fit: Fit, change: float) -> None: ...
+
+    def end(self, number: int, fit: Fit) -> None: ...
+
+
+@dataclass(frozen=True)
+class Problem(ABC):
+    """What there is to be fitted, as an estimator states it.
+
+    Attributes
+    ----------
+    estimator : estimator
+        Its parameters say how.
+    """
+
+    estimator: Any
+
+    @property
+    @abstractmethod
+    def n_starts(self) -> int: ...
+
+    @property
+    def min_rows(self) -> int:
+        return 1
+
+    @abstractmethod
+    def runs(self, source: Source, random_state: np.random.RandomState) -> Callable[[int], Fit]:
+        """What makes the run with a number, from a new start each time."""
+
+    def finished(self, fit: Fit, source: Source) -> Fit:
+        """A run that has ended, with all that is wanted of it."""
+        return fit
+
+    def merit(self, fit: Fit) -> Any:
+        """Greater for a better run."""
+        return fit.lower_bound
+
+    @abstractmethod
+    def show(self, estimator: Any, fit: Fit) -> None:
+        """The parameters of a run as attributes of the estimator, or of a copy that callbacks look at."""
+
+    @abstractmethod
+    def keep(self, fit: Fit, source: Source) -> None:
+        """The best run as fitted attributes."""
+
+    @abstractmethod
+    def messages(self, fit: Fit) -> list[str]:
+        """What the user must know of the best run."""
+
+    def report(self) -> Report | None:
+        """What `verbose` asks for."""
+        return None

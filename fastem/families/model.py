@@ -1,0 +1,124 @@
+"""What a mixture model must be able to do: the contract of the families with the engine, the search and the estimators.
+
+A model is the parameters and nothing of the rows; it is immutable, a step returns a new one. A family writes what is
+abstract here; what its numbers mean to users is the business of its estimator.
+"""
+
+from abc import ABC, abstractmethod
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+
+from fastem.kernels.accumulation import accumulated, evaluate_block
+from fastem.kernels.assignments import SOFT, Assignment
+from fastem.sources import Source
+
+M = TypeVar("M", bound="MixtureModel")
+L = TypeVar("L", bound="LikelihoodModel")
+
+
+class MixtureModel(ABC):
+    """A finite mixture: sum_k w_k p(x | k)."""
+
+    # what it is -------------------------------------------------------------------------------------------------------
+
+    weights: Any  # ndarray of shape (K,), an attribute or a property; an empty component has weight zero
+
+    @property
+    def n_components(self) -> int:
+        return len(self.weights)
+
+    @property
+    @abstractmethod
+    def n_features(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def kernel_parameters(self) -> Any:
+        """What the compiled passes read."""
+
+    # steps ------------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def e_step(self, source: Source, assignment: Assignment = SOFT) -> Any:
+        """One pass over the rows: the statistics of the M-step, their `weight` and the `lower_bound` per unit of it."""
+
+    @abstractmethod
+    def m_step(self: M, statistics: Any) -> M:
+        """The parameters that maximise the bound, given statistics."""
+
+    # rows -------------------------------------------------------------------------------------------------------------
+
+    def log_likelihood(self, source: Source) -> tuple[float, float]:
+        """Sum of w log p(x) over the rows, and the sum of the weights w; half the work of an E-step."""
+        sums = source.total(partial(accumulated, self.kernel_parameters, with_moments=False))
+        return float(sums[0] + sums[1]), float(sums[2])
+
+    def evaluate(self, rows: np.ndarray, **outputs: np.ndarray) -> None:
+        """Write `log_density` log p(x) (n,), most probable `labels` (n,), `responsibilities` (n, K): those given."""
+        evaluate_block(self.kernel_parameters, rows, **outputs)
+
+    @abstractmethod
+    def sample(self, n_samples: int, random_state: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
+        """Rows (n, D) and their components (n,), component after component."""
+
+    # health -----------------------------------------------------------------------------------------------------------
+
+    repairs: Any = ()  # tuple of int or None: what the last M-step had to mend, None for what components share
+
+    @property
+    @abstractmethod
+    def bound_slack(self) -> float:
+        """How far the M-step that made this model may have taken the bound down (regularisation, rounding), in nats."""
+
+    def remarks(self) -> list[str]:
+        """What the user of a fit must know besides components without rows and repairs."""
+        return []
+
+
+class LikelihoodModel(MixtureModel):
+    """A mixture whose parameters are estimates: those that give rows the greatest likelihood, or posterior density."""
+
+    @property
+    @abstractmethod
+    def n_parameters(self) -> int:
+        """Free parameters."""
+
+    @abstractmethod
+    def stepwise(self: L, statistics: Any, rate: float) -> L:
+        """The M-step of a stream of which this model has seen all but a batch, the share `rate` of its memory.
+
+        The parameters stand for (1 - rate) of the statistics, those of the batch for the rest.
+        """
+
+    # health -----------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    @abstractmethod
+    def rows_per_component(n_features: int) -> int:
+        """Rows that a component needs for estimates worth the name."""
+
+    def enough_rows(self, n_rows: int) -> bool:
+        """Whether each component can expect the rows it needs of so many, and stands by itself."""
+        needed = self.rows_per_component(self.n_features)
+        return bool(self.weights[self.weights > 0].min() * n_rows >= needed) and not self.repairs
+
+    @property
+    def healthy(self) -> bool:
+        """Whether every component stands by itself."""
+        return not self.repairs
+
+    def detached(self: L) -> L:
+        """The parameters alone, without anything remembered of the rows."""
+        return self
+
+    # coordinates ------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def flatten(self: L, reference: L) -> np.ndarray:
+        """Coordinates in which EM images may be combined; their Euclidean norm measures a step at `reference`."""
+
+    @abstractmethod
+    def unflatten(self: L, coordinates: np.ndarray) -> L | None:
+        """The model at these coordinates about this one; None if there is none."""
