@@ -14,8 +14,9 @@ from fastem.estimators.likelihood_mixture import LikelihoodMixture
 from fastem.estimators.mixture_problem import LikelihoodProblem
 from fastem.estimators.validation import Domain, validated_source
 from fastem.families.discrete import DiscreteMixtureModel
-from fastem.search.discrete import DiscreteStarts
-from fastem.search.gaussian import checked_array, checked_weights
+from fastem.search.discrete import DiscreteSpace
+from fastem.search.initial_values import checked_array, checked_weights
+from fastem.search.search import Search
 from fastem.sources import Source
 
 
@@ -81,7 +82,7 @@ class DiscreteMixture(LikelihoodMixture):
             rows_per_component=DiscreteMixtureModel.rows_per_component,
         )
 
-    def _search(self, source: Source, random_state: np.random.RandomState) -> DiscreteStarts:
+    def _search(self, source: Source, random_state: np.random.RandomState) -> Search:
         uniform = np.full(self.n_components, 1.0 / self.n_components)
         weights = None if self.weights_init is None else checked_weights(self.weights_init, self.n_components)
         if weights is None and not self.fit_weights:
@@ -90,7 +91,8 @@ class DiscreteMixture(LikelihoodMixture):
         means = getattr(self, self._means_init)
         if means is not None:
             means = self._checked_means(means, self._means_init, blank)
-        return DiscreteStarts(blank, source, self.init_params, self.subsampling, random_state, weights, means)
+        given = {name: value for name, value in (("weights", weights), ("means", means)) if value is not None}
+        return Search(DiscreteSpace(blank), source, self.init_params, self.subsampling, random_state, given)
 
     def _model(self) -> DiscreteMixtureModel:
         weights = checked_array(self.weights_, np.shape(self.weights_), "weights_")

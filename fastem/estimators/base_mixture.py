@@ -17,7 +17,7 @@ from fastem.estimators.mixture_problem import MixtureProblem
 from fastem.estimators.parameters import Estimator
 from fastem.estimators.row_results import Write, check_method, in_blocks, of_all
 from fastem.estimators.validation import validated_source
-from fastem.search.gaussian import METHODS
+from fastem.search.seeding import METHODS
 from fastem.sources import Source
 
 

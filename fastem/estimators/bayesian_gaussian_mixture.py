@@ -12,8 +12,10 @@ from fastem.estimators.mixture_problem import MixtureProblem
 from fastem.families.bayesian_gaussian import BayesianGaussianMixtureModel, Prior
 from fastem.families.covariances import STRUCTURES, CovarianceStructure, names_with
 from fastem.families.gaussian import GaussianMixtureModel
-from fastem.search.gaussian import Starts, checked_array
-from fastem.search.partitions import checked_partition, moments_of_partition
+from fastem.search.bayesian_gaussian import BayesianGaussianSpace
+from fastem.search.initial_values import checked_array
+from fastem.search.partitions import blank_gaussian
+from fastem.search.search import Search
 from fastem.sources import Source
 
 
@@ -150,18 +152,11 @@ class BayesianGaussianMixture(BaseMixture):
     def _problem(self) -> MixtureProblem:
         return MixtureProblem(self, search=self._search)
 
-    def _search(self, source: Source, random_state: np.random.RandomState) -> "_Starts":
-        gaussian = Starts(
-            structure=self._structure,
-            source=source,
-            n_components=self.n_components,
-            init_params=self.init_params,
-            subsampling=False,
-            random_state=random_state,
-            reg_covar=self.reg_covar,
-            arithmetic=self.arithmetic,
-        )
-        return _Starts(gaussian, self._prior(source), source)
+    def _search(self, source: Source, random_state: np.random.RandomState) -> Search:
+        shape = self.n_components, source.n_features
+        gaussian = blank_gaussian(self._structure, *shape, self.reg_covar, self.arithmetic)
+        blank = BayesianGaussianMixtureModel.blank(gaussian, self._prior(source))
+        return Search(BayesianGaussianSpace(blank, gaussian), source, self.init_params, False, random_state)
 
     def _prior(self, source: Source) -> Prior:
         d, structure = source.n_features, self._structure
@@ -224,26 +219,6 @@ class BayesianGaussianMixture(BaseMixture):
         self.mean_precision_prior_, self.mean_prior_ = prior.mean_precision, prior.mean
         self.degrees_of_freedom_prior_ = prior.degrees_of_freedom
         self.covariance_prior_ = prior.covariance if prior.covariance.ndim else float(prior.covariance)
-
-
-@dataclass
-class _Starts:
-    """First factors: the M-step of the responsibilities that a Gaussian mixture begins with."""
-
-    gaussian: Starts
-    prior: Prior
-    source: Source
-
-    def next(self) -> BayesianGaussianMixtureModel:
-        start, parts = self.gaussian, self.gaussian.init_params
-        if isinstance(parts, str) or callable(parts):
-            found = start.next()
-            moments, means = found.e_step(self.source).moments, found.means
-        else:
-            partition = checked_partition(parts, self.source.n_rows, start.n_components)
-            moments, means = moments_of_partition(start.structure, self.source.blocks, partition, start.n_components)
-        options: Any = start.reg_covar, start.arithmetic
-        return BayesianGaussianMixtureModel.of_moments(start.structure, self.prior, moments, means, *options)
 
 
 def _moments_of_rows(source: Source) -> tuple[np.ndarray, np.ndarray]:

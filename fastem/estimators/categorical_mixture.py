@@ -12,7 +12,7 @@ from fastem.estimators.base_discrete_mixture import DiscreteMixture
 from fastem.estimators.validation import validated_source
 from fastem.families import domains
 from fastem.families.categorical import CategoricalMixtureModel
-from fastem.search.gaussian import checked_array
+from fastem.search.initial_values import checked_array
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

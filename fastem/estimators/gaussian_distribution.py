@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from fastem.families.conditioning import Parameters, conditional, marginal, regress
 from fastem.families.covariances import STRUCTURES, CovarianceStructure
 from fastem.families.gaussian import GaussianMixtureModel
-from fastem.search.gaussian import checked_array
+from fastem.search.initial_values import checked_array
 
 # Parameters of the estimator that say where a fit begins, or belong to one fit alone.
 OF_A_START = ("n_components", "covariance_type", "weights_init", "means_init", "precisions_init", "checkpoint")

@@ -12,7 +12,10 @@ from fastem.estimators.likelihood_mixture import LikelihoodMixture
 from fastem.estimators.mixture_problem import LikelihoodProblem
 from fastem.families.covariances import STRUCTURES
 from fastem.families.gaussian import GaussianMixtureModel
-from fastem.search.gaussian import Starts, checked_array
+from fastem.search.gaussian import GaussianSpace
+from fastem.search.initial_values import checked_array, gaussian_values
+from fastem.search.partitions import blank_gaussian
+from fastem.search.search import Search
 from fastem.sources import Source
 
 
@@ -165,20 +168,11 @@ class GaussianMixture(GaussianDistributionMixin, LikelihoodMixture):
             rows_per_component=GaussianMixtureModel.rows_per_component,
         )
 
-    def _search(self, source: Source, random_state: np.random.RandomState) -> Starts:
-        return Starts(
-            structure=STRUCTURES[self.covariance_type],
-            source=source,
-            n_components=self.n_components,
-            init_params=self.init_params,
-            subsampling=self.subsampling,
-            random_state=random_state,
-            reg_covar=self.reg_covar,
-            weights_init=self.weights_init,
-            means_init=self.means_init,
-            precisions_init=self.precisions_init,
-            arithmetic=self.arithmetic,
-        )
+    def _search(self, source: Source, random_state: np.random.RandomState) -> Search:
+        structure, shape = STRUCTURES[self.covariance_type], (self.n_components, source.n_features)
+        space = GaussianSpace(blank_gaussian(structure, *shape, self.reg_covar, self.arithmetic))
+        given = gaussian_values(structure, shape, self.weights_init, self.means_init, self.precisions_init)
+        return Search(space, source, self.init_params, self.subsampling, random_state, given)
 
     def _model(self) -> GaussianMixtureModel:
         structure, means = STRUCTURES[self.covariance_type], np.ascontiguousarray(self.means_, dtype=np.float64)

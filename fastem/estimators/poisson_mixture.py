@@ -8,7 +8,7 @@ import numpy as np
 from fastem.estimators.base_discrete_mixture import DiscreteMixture
 from fastem.families import domains
 from fastem.families.poisson import PoissonMixtureModel
-from fastem.search.gaussian import checked_array
+from fastem.search.initial_values import checked_array
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

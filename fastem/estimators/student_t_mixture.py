@@ -13,8 +13,10 @@ from fastem.estimators.mixture_problem import LikelihoodProblem
 from fastem.families.covariances import STRUCTURES, CovarianceStructure, names_with
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.families.student_t import GREATEST, LEAST, StudentTMixtureModel
-from fastem.search.gaussian import checked_array
-from fastem.search.student_t import RobustStarts
+from fastem.search.initial_values import checked_array, gaussian_values
+from fastem.search.partitions import blank_gaussian
+from fastem.search.search import Search
+from fastem.search.student_t import StudentTSpace
 from fastem.sources import Source
 
 FIRST_DEGREES_OF_FREEDOM = 4.0  # tails so heavy that outliers are given to the cluster that they come from
@@ -155,21 +157,13 @@ class StudentTMixture(LikelihoodMixture):
             rows_per_component=StudentTMixtureModel.rows_per_component,
         )
 
-    def _search(self, source: Source, random_state: np.random.RandomState) -> RobustStarts:
-        return RobustStarts(
-            structure=self._structure,
-            source=source,
-            n_components=self.n_components,
-            init_params=self.init_params,
-            subsampling=self.subsampling,
-            random_state=random_state,
-            reg_covar=self.reg_covar,
-            weights_init=self.weights_init,
-            means_init=self.means_init,
-            precisions_init=self._precisions_init(source.n_features),
-            degrees_of_freedom=self._first_degrees_of_freedom(),
-            freedom=self._freedom(),
-        )
+    def _search(self, source: Source, random_state: np.random.RandomState) -> Search:
+        shape = self.n_components, source.n_features
+        precisions = self._precisions_init(source.n_features)
+        given = gaussian_values(self._structure, shape, self.weights_init, self.means_init, precisions)
+        gaussian = blank_gaussian(self._structure, *shape, self.reg_covar)
+        blank = StudentTMixtureModel(gaussian, self._first_degrees_of_freedom(), self._freedom())
+        return Search(StudentTSpace(blank), source, self.init_params, self.subsampling, random_state, given)
 
     def _precisions_init(self, n_features: int) -> np.ndarray | None:
         if self.scales_init is None:

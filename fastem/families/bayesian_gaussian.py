@@ -101,22 +101,21 @@ class BayesianGaussianMixtureModel(MixtureModel):
     scatter: Scatter | None = None
 
     @classmethod
-    def of_moments(
-        cls,
-        structure: CovarianceStructure,
-        prior: Prior,
-        moments: Moments,
-        means: np.ndarray,
-        reg_covar: float,
-        arithmetic: str,
-    ) -> "BayesianGaussianMixtureModel":
-        """The M-step of moments about `means`."""
-        k = len(means)
-        shape = structure.shape(*means.shape)
-        unknown = np.ones((2, k)) if prior.process else np.ones(k)
-        ones = np.ones(k)
-        blank = cls(structure, prior, unknown, ones, means, ones, np.ones(shape), np.ones(shape), reg_covar, arithmetic)
-        return blank.m_step(Statistics(np.nan, moments))
+    def blank(cls, gaussian: GaussianMixtureModel, prior: Prior) -> "BayesianGaussianMixtureModel":
+        """A model with the shape and the options of this one, of which only an M-step makes use."""
+        ones = np.ones(gaussian.n_components)
+        return cls(
+            gaussian.structure,
+            prior,
+            np.ones((2, len(ones))) if prior.process else ones,
+            ones,
+            gaussian.means,
+            ones,
+            gaussian.covariances,
+            gaussian.whiteners,
+            gaussian.reg_covar,
+            gaussian.arithmetic,
+        )
 
     @property
     def n_components(self) -> int:

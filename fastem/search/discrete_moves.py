@@ -1,27 +1,21 @@
-"""Out of a poor basin: two components that share their rows become one, and one that is two is split.
+"""Moves of the components of a discrete mixture.
 
 Within a component of a discrete mixture, features are independent and counts have the variance of their distribution:
 standardised residuals have a covariance with no eigenvalue above one, but for noise. If there is one, the component
-holds several groups, and the eigenvector tells them apart. A move is kept only if a few EM iterations bring it above
-the present bound (Ueda, Nakano, Ghahramani and Hinton 2000).
+holds several groups, and the eigenvector tells them apart.
 """
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
-from fastem.engine.loop import Fit
 from fastem.families.discrete import DiscreteMixtureModel
 
-LEAST_GAIN = 1e-3  # nats per row that make a move worth keeping
-MAX_TRIALS = 24
 SPLITS, MERGERS = 3, 2  # of the most promising that are tried in combination
 MEMBER_ROWS = 2_000  # of a component, that tell whether it is two
 LEAST_SHARE = 0.1  # responsibility from which a row is a member
 POWER_ITERATIONS = 20
-
-M = TypeVar("M", bound=DiscreteMixtureModel)
 
 
 class Split(NamedTuple):
@@ -32,38 +26,7 @@ class Split(NamedTuple):
     direction: np.ndarray  # (C,) of the residuals; their sign along it tells the halves
 
 
-def split_and_merge(
-    fit: Fit[M],
-    rows: np.ndarray,
-    weights: np.ndarray,
-    start: Callable[[np.ndarray], M],
-    run: Callable[[M, float], Fit[M]],
-) -> Fit[M]:
-    """Improve a fit of `rows` (n, D) with `weights` (n,) by moves of a component.
-
-    Parameters
-    ----------
-    start : callable
-        The model of responsibilities (n, K).
-    run : callable
-        A few EM iterations of a model on the rows, fewer if the bound given is out of reach.
-    """
-    trials = 0
-    improved = True
-    while improved and trials < MAX_TRIALS:
-        improved = False
-        for shares in _moves(fit.model, rows, weights):
-            trials += 1
-            found = run(start(shares), fit.lower_bounds[-1] + LEAST_GAIN)
-            if found.lower_bounds[-1] > fit.lower_bounds[-1] + LEAST_GAIN:
-                fit, improved = found, True
-                break
-            if trials == MAX_TRIALS:
-                break
-    return fit
-
-
-def _moves(model: DiscreteMixtureModel, rows: np.ndarray, weights: np.ndarray) -> Iterator[np.ndarray]:
+def moves(model: DiscreteMixtureModel, rows: np.ndarray, weights: np.ndarray) -> Iterator[np.ndarray]:
     """Responsibilities (n, K) after a move, the most promising ones first."""
     shares = np.empty((len(rows), model.n_components))
     model.evaluate(rows, responsibilities=shares)

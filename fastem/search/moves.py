@@ -5,161 +5,40 @@ EM cannot move a component across the data. On a sample small enough to try, a c
 bound.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from fastem.engine.loop import Fit
-from fastem.families.covariances import Moments
-from fastem.families.gaussian import GaussianMixtureModel, Statistics
-from fastem.search import seeding
-from fastem.search.partitions import model_of_partition
-from fastem.sources.arrays import ArraySource
+from fastem.search.seeding import Seeds
+from fastem.search.space import SearchSpace
 
 LEAST_GAIN = 1e-3  # nats per row that make a trial worth keeping
-MAX_TRIALS = 8
-MAX_FAILURES = 2  # in a row
-OVERLAP_ROWS = 2_000  # rows that tell which components overlap
-LOCAL_ITERATIONS = 4  # of k-means, to split a component
-SUSPECTS = 5  # components, the least Gaussian ones, whose split is tried out
-SPLIT_ROWS = 1_000  # of a component, that tell whether it is two
-SAME_MISFIT = 0.25  # relative change of a misfit up to which the gain of a split is taken to be the same
-SMALLEST = 8  # rows a parameter of the mean that a component must have to be split
 
 
 def split_and_merge(
-    fit: Fit[GaussianMixtureModel],
-    rows: np.ndarray,
-    weights: np.ndarray,
+    fit: Fit,
+    space: SearchSpace,
+    seeds: Seeds,
     random_state: np.random.RandomState,
-    run: Callable[[GaussianMixtureModel, float], Fit[GaussianMixtureModel]],
-) -> Fit[GaussianMixtureModel]:
-    """Improve a fit of `rows` by moves of a component.
+    run: Callable[[Any, float], Fit],
+) -> Fit:
+    """Improve a fit of the seeds by moves of a component.
 
     `run` fits them from a new start as `fit` was, or gives up if a bound is out of reach.
     """
     failures = 0
-    known: dict[int, _Split] = {}
-    moves = _moves(fit.model, rows, weights, random_state, known)
-    for _ in range(MAX_TRIALS):
-        move = next(moves, None)
-        if move is None or failures == MAX_FAILURES:
+    moves = space.moves(seeds, random_state)
+    untried = moves(fit.model)
+    for _ in range(space.max_trials):
+        start = next(untried, None)
+        if start is None or failures == space.max_failures:
             break
-        trial = run(move.start, fit.lower_bounds[-1] + LEAST_GAIN)
-        if trial.model.healthy and trial.lower_bounds[-1] > fit.lower_bounds[-1] + LEAST_GAIN:
-            fit, failures = trial, 0
-            for k in move.components:
-                known.pop(k, None)
-            moves = _moves(fit.model, rows, weights, random_state, known)
+        to_beat = fit.lower_bounds[-1] + LEAST_GAIN
+        trial = run(start, to_beat)
+        if space.sound(trial) and trial.lower_bounds[-1] > to_beat:
+            fit, failures, untried = trial, 0, moves(trial.model)
         else:
             failures += 1
     return fit
-
-
-class _Split(NamedTuple):
-    """What is remembered of a component from move to move."""
-
-    misfit: float
-    halves: GaussianMixtureModel | None  # None if it has too few rows
-    gain: float  # of the split, in nats per row
-
-    def holds(self, misfit: float) -> bool:
-        return abs(misfit - self.misfit) <= SAME_MISFIT * self.misfit
-
-
-class _Move(NamedTuple):
-    start: GaussianMixtureModel
-    components: tuple[int, int, int]  # merged into, moved, split
-
-
-def _moves(model, rows, weights, random_state, known: dict[int, _Split]) -> Iterator[_Move]:
-    """Starts that differ by one move, the most promising first; a split that is still `known` is not tried again."""
-    labels = np.empty(len(rows), dtype=np.int64)
-    model.evaluate(rows, labels=labels)
-    misfits = _misfits(model, rows, labels)
-    suspects = [int(k) for k in np.argsort(-misfits, kind="stable")[:SUSPECTS]]
-    for k in suspects:
-        if k not in known or not known[k].holds(misfits[k]):
-            mine = np.flatnonzero(labels == k)[:SPLIT_ROWS]
-            known[k] = _Split(misfits[k], *_split(model, rows[mine], weights[mine], random_state))
-    merges = _overlapping_pairs(model, rows[:OVERLAP_ROWS])
-    for k in sorted(suspects, key=lambda k: -known[k].gain * model.weights[k]):
-        pair = next(((i, j) for i, j in merges if k not in (i, j)), None)
-        if pair is None or known[k].halves is None:
-            return
-        merges.remove(pair)
-        yield _Move(moved(model, pair, k, known[k].halves), (*pair, k))
-
-
-def moved(model, pair, k, halves) -> GaussianMixtureModel:
-    """Component k becomes its two halves, the pair becomes one: it keeps mass, mean and second moment."""
-    structure, (i, j) = model.structure, pair
-    weights, means, second = model.weights.copy(), model.means.copy(), model.expected_second_moments
-    both = weights[[i, j]]
-    means[i] = both @ means[[i, j]] / max(both.sum(), np.finfo(float).tiny)
-    if not structure.shared:  # the scatter of all rows stays what it is
-        second[i] += second[j] + structure.scatter_about(model.means[[i, j]] - means[i], both)
-        second[[k, j]] = model.weights[k] * halves.expected_second_moments
-    weights[i] = both.sum()
-    weights[[k, j]], means[[k, j]] = model.weights[k] * halves.weights, halves.means
-    moments = Moments(weights, np.zeros_like(means), second)
-    return replace(model.detached(), weights=weights, means=means).m_step(Statistics(np.nan, moments))
-
-
-def _misfits(model, rows, labels) -> np.ndarray:
-    """How little the rows of each component look Gaussian (K,): rows times the excess of Mardia's kurtosis.
-
-    The fourth moment of the Mahalanobis distance over the square of the second is (D + 2) / D for a Gaussian, less for
-    rows in two heaps, more for heavy tails.
-    """
-    whiteners = model.structure.as_matrices(model.whiteners, *model.means.shape)
-    expected = (model.n_features + 2) / model.n_features
-    misfits = np.zeros(model.n_components)
-    for k in range(model.n_components):
-        x = rows[labels == k]
-        if len(x):
-            squares = (np.einsum("ij,nj->ni", whiteners[k], x - model.means[k]) ** 2).sum(axis=1)
-            misfits[k] = len(x) * abs((squares**2).mean() / max(squares.mean() ** 2, np.finfo(float).tiny) - expected)
-    return misfits
-
-
-def _split(model, rows, weights, random_state) -> tuple[GaussianMixtureModel | None, float]:
-    """The two halves of rows of one component, and what they explain better than one, in nats per row."""
-    if len(rows) < SMALLEST * (model.n_features + 1):
-        return None, -np.inf
-    centred = rows - rows.mean(axis=0)
-    deviations = centred.std(axis=0)
-    standardised = centred / np.where(deviations > 0, deviations, 1.0)
-    partition = seeding.kmeans(standardised, weights, 2, random_state, LOCAL_ITERATIONS)
-
-    source = ArraySource(rows, weights)
-    two = model_of_partition(model.structure, source.blocks, partition, 2, model.reg_covar, shrink=True)
-    statistics = two.e_step(source)
-    return two.m_step(statistics), statistics.lower_bound - _best_of_one(model, rows, weights)
-
-
-def _best_of_one(model, x, w) -> float:
-    """The greatest mean log-density that one component can give to rows: that with their mean and covariance."""
-    structure, total, nothing = model.structure, w.sum(), np.zeros((1, model.n_features))
-    scatter = structure.scatter_about(x - w @ x / total, w)
-    moments = Moments(np.array([total]), nothing, scatter if structure.shared else np.array([scatter]))
-    raw = structure.estimate(moments, moments.counts, nothing, nothing)
-    regular = structure.widen(raw, np.full(model.n_features, model.reg_covar))
-    whitener, singular = structure.whiten(structure.constrained(regular, np.ones(1), regular))
-    if singular.any():
-        return np.inf
-    log_det = -2 * np.log(structure.diagonals(whitener, 1, model.n_features)).sum()
-    return -0.5 * (log_det + model.n_features * (np.log(2 * np.pi) + 1))
-
-
-def _overlapping_pairs(model, rows) -> list[tuple[int, int]]:
-    """Pairs of components by the cosine of their responsibilities, the most alike first."""
-    responsibilities = np.empty((len(rows), model.n_components))
-    model.evaluate(rows, responsibilities=responsibilities)
-    products = np.einsum("ni,nj->ij", responsibilities, responsibilities)
-    norms = np.sqrt(np.diagonal(products)) + np.finfo(float).tiny
-    i, j = np.triu_indices(model.n_components, 1)
-    order = np.argsort(-(products / np.outer(norms, norms))[i, j], kind="stable")
-    return list(zip(i[order].tolist(), j[order].tolist(), strict=True))

@@ -1,10 +1,10 @@
 """Gaussian mixtures from labels or responsibilities: the M-step of a given E-step."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array
 
 from fastem.families.covariances import CovarianceStructure, Moments
 from fastem.families.gaussian import GaussianMixtureModel, Statistics
@@ -13,50 +13,34 @@ from fastem.sources import Block
 Part = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows (n, D), weights (n,), labels (n,) or responsibilities (n, K)
 
 
-def checked_partition(partition: Any, n_rows: int, n_components: int) -> np.ndarray:
-    """Labels (n,) as int64 or responsibilities (n, K) as float64.
-
-    Raises
-    ------
-    ValueError
-        If it is neither.
-    """
-    partition = check_array(partition, ensure_2d=False, dtype=None, input_name="init_params")
-    if partition.shape == (n_rows, n_components):
-        if (partition < 0).any() or not np.allclose(partition.sum(axis=1), 1.0, atol=1e-6):
-            raise ValueError("Responsibilities in init_params must be non-negative and sum to one in every row.")
-        return partition.astype(np.float64, copy=False)
-    if partition.shape == (n_rows,) and np.issubdtype(partition.dtype, np.integer):
-        if partition.min() < 0 or partition.max() >= n_components:
-            raise ValueError(f"Labels in init_params must lie between 0 and n_components - 1 = {n_components - 1}.")
-        return partition.astype(np.int64, copy=False)
-    raise ValueError(
-        f"init_params must be responsibilities of shape ({n_rows}, {n_components}) or integer labels of shape "
-        f"({n_rows},), got an array of shape {partition.shape} and dtype {partition.dtype}."
+def blank_gaussian(
+    structure: CovarianceStructure,
+    n_components: int,
+    n_features: int,
+    reg_covar: float = 0.0,
+    arithmetic: str = "float64",
+) -> GaussianMixtureModel:
+    """Equal standard normal components."""
+    unit = structure.widen(np.zeros(structure.shape(n_components, n_features)), np.ones(n_features))
+    weights = np.full(n_components, 1.0 / n_components)
+    return GaussianMixtureModel(
+        structure, weights, np.zeros((n_components, n_features)), unit, unit, reg_covar, arithmetic
     )
 
 
 def model_of_partition(
-    structure: CovarianceStructure,
-    blocks: Callable[[], Iterable[Block]],
-    partition: np.ndarray,
-    n_components: int,
-    reg_covar: float,
-    *,
-    shrink: bool = False,
+    blank: GaussianMixtureModel, blocks: Callable[[], Iterable[Block]], partition: np.ndarray, *, shrink: bool = False
 ) -> GaussianMixtureModel:
     """The M-step of a partition of all rows that `blocks()` yields; a component without rows starts empty.
 
     With `shrink` every cluster borrows D + 1 rows from the covariance within all: a cluster of a few rows has hardly
     one of its own.
     """
-    moments, means = moments_of_partition(structure, blocks, partition, n_components)
-    if shrink and not structure.shared:
+    moments, means = moments_of_partition(blank.structure, blocks, partition, blank.n_components)
+    if shrink and not blank.structure.shared:
         moments = _shrunk(moments)
-    unused = structure.widen(np.zeros(structure.shape(*means.shape)), np.ones(means.shape[1]))
-    weights = moments.counts / moments.counts.sum()
-    blank = GaussianMixtureModel(structure, weights, means, unused, unused, reg_covar)
-    return blank.m_step(Statistics(np.nan, moments))
+    about_means = replace(blank, weights=moments.counts / moments.counts.sum(), means=means)
+    return about_means.m_step(Statistics(np.nan, moments))
 
 
 def moments_of_partition(
@@ -64,11 +48,6 @@ def moments_of_partition(
 ) -> tuple[Moments, np.ndarray]:
     """Moments of a partition of all rows that `blocks()` yields, about its own means, and these means; two passes."""
     return _moments(structure, lambda: _cut(blocks(), partition), n_components)
-
-
-def same_partition(a: np.ndarray, b: np.ndarray, n_components: int) -> bool:
-    """Whether two label vectors differ in the names of the clusters only."""
-    return len(np.unique(a * n_components + b)) == len(np.unique(a)) == len(np.unique(b))
 
 
 def _cut(blocks: Iterable[Block], partition: np.ndarray) -> Iterator[Part]:

@@ -4,9 +4,21 @@ The kernels are deterministic, call no BLAS and never hold a table of rows by cl
 sample, its weights and the state of the random numbers.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from fastem.kernels.clusters import seeding as kernels
+
+METHODS = ("kmeans", "k-means++", "random", "random_from_data")  # to make a partition
+LLOYD_ITERATIONS = 10
+
+
+class Seeds(NamedTuple):
+    """The rows that starts are made of."""
+
+    rows: np.ndarray  # (n, D), float64
+    weights: np.ndarray  # (n,), of mean one
 
 
 def kmeans_plusplus(sample, weights, n_clusters: int, random_state: np.random.RandomState) -> np.ndarray:
@@ -77,3 +89,29 @@ def kmeans(sample, weights, n_clusters: int, random_state: np.random.RandomState
     """Labels (n,) by k-means++ and Lloyd's iterations; the parameters are those of the two."""
     indices = kmeans_plusplus(sample, weights, n_clusters, random_state)
     return lloyd(sample, weights, sample[indices], max_iter)[1]
+
+
+def partition(method: str, sample, weights, n_clusters: int, random_state: np.random.RandomState) -> np.ndarray:
+    """Labels (n,), or responsibilities (n, n_clusters) that are random, by one of METHODS; the rest as in `lloyd`."""
+    if method == "random":
+        shares = random_state.uniform(size=(len(sample), n_clusters))
+        return shares / shares.sum(axis=1, keepdims=True)
+    if method == "kmeans":
+        return kmeans(sample, weights, n_clusters, random_state, LLOYD_ITERATIONS)
+    if method == "k-means++":
+        indices = kmeans_plusplus(sample, weights, n_clusters, random_state)
+    else:
+        indices = random_state.choice(len(sample), size=n_clusters, replace=False)
+    return lloyd(sample, weights, sample[indices], 0)[1]
+
+
+def same_partition(a: np.ndarray, b: np.ndarray, n_clusters: int) -> bool:
+    """Whether two label vectors differ in the names of the clusters only."""
+    return len(np.unique(a * n_clusters + b)) == len(np.unique(a)) == len(np.unique(b))
+
+
+def standardised(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Rows (n, D) about their mean in units of their deviations, for distances that do not depend on those of users."""
+    centred = rows - np.einsum("n,nd->d", weights, rows) / weights.sum()
+    deviations = np.sqrt(np.einsum("n,nd,nd->d", weights, centred, centred) / weights.sum())
+    return centred / np.where(deviations > 0, deviations, 1.0)

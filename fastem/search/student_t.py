@@ -1,17 +1,17 @@
-"""Where EM of Student's t begins: as that of Gaussians does, but outliers do not choose."""
+"""How Student's t mixtures are searched for: as Gaussian ones are, but outliers do not choose."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from fastem.families.cached import cached_property
-from fastem.families.gaussian import GaussianMixtureModel
+from fastem.engine.loop import Fit
 from fastem.families.student_t import StudentTMixtureModel
 from fastem.search import seeding
-from fastem.search.gaussian import LLOYD_ITERATIONS, Starts, merit
-from fastem.search.partitions import model_of_partition
-from fastem.sources import Block
+from fastem.search.gaussian import GaussianSpace
+from fastem.search.seeding import Seeds
+from fastem.search.space import SearchSpace
+from fastem.sources import Source
 
 # Robust standard deviations from the median, in any feature, beyond which rows are left out at first. Outliers have no
 # say within the least; a small cluster far away is found within the greatest.
@@ -19,60 +19,61 @@ REACHES = 4.0, 12.0, np.inf
 NORMAL = 1.4826  # standard deviation of a Gaussian over its median absolute deviation
 
 
-@dataclass
-class RobustStarts(Starts):
-    """First Student's t mixtures for one data set.
+class StudentTSpace(SearchSpace[StudentTMixtureModel]):
+    """Student's t mixtures.
 
-    Where a start is searched for, k-means looks at the rows in the midst of the sample, of some widths: to rows far
-    from all others it would give clusters of their own. The likelihood of all rows of the sample decides.
-
-    Parameters
-    ----------
-    degrees_of_freedom : ndarray of shape (n_components,)
-        To begin with.
-    freedom : str
-        See `StudentTMixtureModel`.
+    k-means looks at the rows in the midst of the sample, of some widths: to rows far from all others it would give
+    clusters of their own. The likelihood of all rows of the sample decides.
     """
 
-    degrees_of_freedom: Any = None
-    freedom: str = "free"
+    same_basin = np.nan  # what only the greatest reach finds must have its run
+    parameters = GaussianSpace.parameters
 
-    def next(self) -> StudentTMixtureModel:  # type: ignore[override]
-        """The next start."""
-        found: Any = super().next() if any(self.given) else self._find()
-        found = found if isinstance(found, StudentTMixtureModel) else self._of(found)
-        return replace(found, freedom=self.freedom)
+    def __init__(self, blank: StudentTMixtureModel):
+        super().__init__(blank)
+        self.gaussian = GaussianSpace(blank.gaussian)
 
-    def _of(self, gaussian: GaussianMixtureModel) -> StudentTMixtureModel:
+    @property
+    def n_seeding_parameters(self) -> int:
+        return self.gaussian.n_seeding_parameters
+
+    def of_seeds(self, seeds: Seeds, partition: np.ndarray, *, clustered: bool) -> StudentTMixtureModel:
         """Not free while one looks for a basin: a component whose tails soon take all outliers has lost its cluster."""
-        return StudentTMixtureModel(gaussian, self.degrees_of_freedom, "fixed")
+        gaussian = self.gaussian.of_seeds(seeds, partition, clustered=clustered)
+        return replace(self.blank, gaussian=gaussian, freedom="fixed")
 
-    def _model_of_seeds(self, partition: np.ndarray) -> Any:
-        gaussian = super()._model_of_seeds(partition)
-        return gaussian if any(self.given) else self._of(gaussian)
+    def of_rows(self, source: Source, partition: np.ndarray) -> StudentTMixtureModel:
+        return replace(self.blank, gaussian=self.gaussian.of_rows(source, partition))
 
-    def _best_of_short_runs(self) -> Any:
-        starts: list[Any] = [self._start_amid(reach) for reach in REACHES]
-        best: Any = max((self._short_run(start) for start in starts), key=merit)
-        return replace(best.model, freedom=self.freedom)
+    def coordinates(self, seeds: Seeds) -> np.ndarray:
+        return self.gaussian.coordinates(seeds)
 
-    def _start_amid(self, reach: float) -> StudentTMixtureModel:
-        """A start from k-means of the seeds within some robust deviations, or of all if few are."""
-        kept = self._robust_deviations <= reach
-        if kept.sum() < max(self.n_components, len(kept) // 2):
-            kept[:] = True
-        rows, weights = (part[kept] for part in self._seeds)
-        centred = rows - rows.mean(axis=0)
-        deviations = centred.std(axis=0)
-        standardised = centred / np.where(deviations > 0, deviations, 1.0)
-        labels = seeding.kmeans(standardised, weights, self.n_components, self.random_state, LLOYD_ITERATIONS)
-        parts = labels, self.n_components, self.reg_covar
-        return self._of(model_of_partition(self.structure, lambda: [Block(rows, weights)], *parts, shrink=True))
+    def starts(self, seeds: Seeds, random_state: np.random.RandomState) -> Iterator[StudentTMixtureModel]:
+        """From k-means of the seeds within some robust deviations, or of all if few are."""
+        deviations = _robust_deviations(seeds.rows)
+        for reach in REACHES:
+            kept = deviations <= reach
+            if kept.sum() < max(self.n_components, len(kept) // 2):
+                kept[:] = True
+            near = Seeds(seeds.rows[kept], seeds.weights[kept])
+            own = self.coordinates(near), near.weights, self.n_components
+            yield self.of_seeds(near, seeding.partition("kmeans", *own, random_state), clustered=True)
 
-    @cached_property
-    def _robust_deviations(self) -> np.ndarray:
-        """Of each seed, in the feature in which it is the farthest out (n,)."""
-        rows, _ = self._seeds
-        distances = np.abs(rows - np.median(rows, axis=0))
-        spread = NORMAL * np.median(distances, axis=0)
-        return (distances / np.where(spread > 0, spread, np.inf)).max(axis=1)
+    def sound(self, fit: Fit) -> bool:
+        return fit.model.healthy
+
+    def released(self, model: StudentTMixtureModel) -> StudentTMixtureModel:
+        return replace(model, freedom=self.blank.freedom)
+
+    def start_of(self, model: StudentTMixtureModel, source: Source) -> StudentTMixtureModel:
+        return self.released(replace(model, gaussian=self.gaussian.start_of(model.gaussian, source)))
+
+    def with_values(self, start: StudentTMixtureModel, given: Mapping[str, np.ndarray]) -> StudentTMixtureModel:
+        return replace(start, gaussian=self.gaussian.with_values(start.gaussian, given))
+
+
+def _robust_deviations(rows: np.ndarray) -> np.ndarray:
+    """Of each row, in the feature in which it is the farthest out (n,)."""
+    distances = np.abs(rows - np.median(rows, axis=0))
+    spread = NORMAL * np.median(distances, axis=0)
+    return (distances / np.where(spread > 0, spread, np.inf)).max(axis=1)

@@ -31,11 +31,20 @@ def level_sizes(first: int, last: int) -> list[int]:
 
 
 def run_level(model: M, sample: Block, size: int, max_iter: int = MAX_PASSES, previous: float = -np.inf) -> Fit[M]:
-    """EM on the first `size` rows of a sample in random order, stopped well before its statistical error."""
+    """EM on the first `size` rows of a sample in random order, stopped well before its statistical error.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Wherever Ctrl-C comes: the best so far is the start of something else.
+    """
     rows, weights = sample
     part = ArraySource(rows[:size], None if weights is None else weights[:size])
     tol = ERROR_SHARE * model.n_parameters / size
-    return run_em(Fit(model.detached(), Gain(tol), previous=previous), part, max_iter=max_iter)
+    fit = run_em(Fit(model.detached(), Gain(tol), previous=previous), part, max_iter=max_iter)
+    if fit.interrupted:
+        raise KeyboardInterrupt
+    return fit
 
 
 def grow(model: M, sample: Block, first: int) -> M:

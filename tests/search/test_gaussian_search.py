@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from fastem import GaussianMixture
 from fastem.families.covariances import STRUCTURES
 from fastem.families.gaussian import GaussianMixtureModel
-from fastem.search.moves import moved
+from fastem.search.gaussian_moves import moved
 from fastem.search.subsampling import level_sizes
 
 
