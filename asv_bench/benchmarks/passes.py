@@ -1,41 +1,151 @@
-"""One fused pass: its time, its share of what the cores can do, and what a fit needs beside the data."""
+"""One fused pass of every family and structure over rows in memory, and what a fit needs beside them."""
 
-from benchmarks.common import KINDS, SIZES, Cloud, load, one_pass, pass_and_roofline, save_cloud, threads
-from fastem import GaussianMixture
+from benchmarks.data import FEW_ROWS, KINDS, MANY_COMPONENTS, OF_PASSES, SIZES, fitter, read, start, write
+from benchmarks.insides import USEFUL_FLOPS, one_pass, public
+from benchmarks.timing import in_matrix_products, in_products_of_as_many_flops, threads
+
+FAMILIES = {  # estimator, rows, flops
+    "Student's t, full": ("StudentTMixture", "cloud", "full"),
+    "Student's t, diag": ("StudentTMixture", "cloud", "diag"),
+    "variational, full": ("BayesianGaussianMixture", "cloud", "full"),
+    "variational, diag": ("BayesianGaussianMixture", "cloud", "diag"),
+    "Bernoulli": ("BernoulliMixture", "bits", "discrete"),
+    "categorical": ("CategoricalMixture", "bits", "discrete"),
+    "multinomial": ("MultinomialMixture", "counts", "discrete"),
+    "Poisson": ("PoissonMixture", "counts", "discrete"),
+}
+
+CASES = {  # of all structures; full covariances have more
+    f"{dtype}, {size}": (dtype, size)
+    for dtype, size in (("float64", FEW_ROWS), ("float64", "1e6 x 16, K=32"), ("float32", "1e6 x 16, K=32"))
+}
+MORE_CASES = {
+    f"{dtype}, {size}": (dtype, size)
+    for size in OF_PASSES
+    for dtype in ("float64", "float32")
+    if f"{dtype}, {size}" not in CASES
+}
 
 
-class Pass(Cloud):
-    """Rows and arithmetic of the same dtype, on two threads."""
-
-    params = KINDS, ("float64", "float32"), SIZES
-    param_names = "covariance", "dtype", "rows, features, components"
+class _OnThreads:
     threads = 2
-    rounds, repeat, warmup_time = 1, (3, 20, 2.0), 0.0
-    timeout = 120
+    timeout = 300
 
-    def setup(self, kind, dtype, size):
+    def setup(self, *params):
         self.limits = threads(self.threads)
         self.limits.__enter__()
-        self.rows = load("cloud", size, dtype)
-        self.run = one_pass(kind, size, self.rows)
 
     def teardown(self, *_):
         self.limits.__exit__(None, None, None)
 
-    def time_pass(self, *_):
-        self.run()
 
-    def track_roofline_fraction(self, kind, dtype, size):
-        return pass_and_roofline(kind, size, self.rows)[1]
+class Pass(_OnThreads):
+    """Gaussian mixtures: rows without clusters, of which nothing can be skipped; arithmetic of their dtype."""
 
-    track_roofline_fraction.unit = "useful flops / DGEMM or SGEMM flops"
+    params = KINDS, tuple(CASES)
+    param_names = "covariance", "dtype, size"
+
+    def setup_cache(self):
+        write("cloud", FEW_ROWS, *OF_PASSES)
+
+    def setup(self, kind, case):
+        super().setup()
+        self.dtype, name = {**CASES, **MORE_CASES}[case]
+        rows, size = read("cloud", name, self.dtype), SIZES[name]
+        self.run = one_pass(fitter(public("GaussianMixture"), kind, size, rows, 1, arithmetic=self.dtype)(), rows)
+        self.flops = USEFUL_FLOPS[kind](*size)
+
+    def track_matrix_products(self, kind, case):
+        return in_products_of_as_many_flops(self.run, self.flops, self.dtype)
+
+    track_matrix_products.unit = in_products_of_as_many_flops.unit
+
+
+class FullPass(Pass):
+    """Full covariances at every size."""
+
+    params = ("full",), tuple(MORE_CASES)
 
 
 class PassOnOneThread(Pass):
-    """The same for one thread: how passes scale."""
+    """How passes scale."""
 
-    params = ("full",), ("float64",), SIZES
+    params = ("full",), ("float64, 1e6 x 16, K=32",)
     threads = 1
+
+
+class ManyComponents(_OnThreads):
+    """Rows of clusters, means at some of the rows: what is far away may be left out of sums and of products."""
+
+    params = ("full", "diag", "spherical"), MANY_COMPONENTS
+    param_names = "covariance", "size"
+
+    def setup_cache(self):
+        write("blobs", *MANY_COMPONENTS)
+
+    def setup(self, kind, size):
+        super().setup()
+        rows = read("blobs", size)
+        begin = start(kind, SIZES[size])
+        begin["means_init"] = rows[: SIZES[size][2]]
+        begin["precisions_init"] = 4 * begin["precisions_init"]
+        self.run = one_pass(fitter(public("GaussianMixture"), kind, SIZES[size], rows, 1, begin)(), rows)
+
+    def track_matrix_products(self, kind, size):
+        return in_products_of_as_many_flops(self.run, USEFUL_FLOPS[kind](*SIZES[size]), rounds=3)
+
+    track_matrix_products.unit = in_products_of_as_many_flops.unit
+
+
+class Family(_OnThreads):
+    """The other families, from one iteration after a start at random rows."""
+
+    params = tuple(FAMILIES), ("float64", "float32")
+    param_names = "family", "dtype"
+
+    def setup_cache(self):
+        for rows in ("cloud", "bits", "counts"):
+            write(rows, FEW_ROWS)
+
+    def setup(self, family, dtype):
+        super().setup()
+        name, kind, structure = FAMILIES[family]
+        rows, size = read(kind, FEW_ROWS, dtype), SIZES[FEW_ROWS]
+        if kind == "counts":
+            rows = rows + 1  # no row without counts
+        options = {"n_components": size[2], "init_params": "random_from_data", "random_state": 0, "max_iter": 1}
+        if structure != "discrete":
+            options["covariance_type"] = structure
+        if name == "BayesianGaussianMixture":  # the only one of these that computes in single precision
+            options["arithmetic"] = dtype
+        self.run = one_pass(public(name)(**options).fit(rows), rows)
+        self.flops = USEFUL_FLOPS[structure](*size)
+
+    def track_matrix_products(self, family, dtype):
+        return in_products_of_as_many_flops(self.run, self.flops)  # of doubles, whatever the rows are
+
+    track_matrix_products.unit = in_products_of_as_many_flops.unit
+
+
+class Scoring(_OnThreads):
+    """What a user calls after a fit, results included."""
+
+    params = ("predict", "predict_proba", "score_samples", "score"), ("full", "diag")
+    param_names = "method", "covariance"
+
+    def setup_cache(self):
+        write("cloud", FEW_ROWS)
+
+    def setup(self, method, kind):
+        super().setup()
+        rows = read("cloud", FEW_ROWS)
+        mixture = fitter(public("GaussianMixture"), kind, SIZES[FEW_ROWS], rows, 1)()
+        self.run = lambda: getattr(mixture, method)(rows)
+
+    def track_matrix_products(self, method, kind):
+        return in_matrix_products(self.run)
+
+    track_matrix_products.unit = in_matrix_products.unit
 
 
 class Memory:
@@ -43,23 +153,24 @@ class Memory:
 
     params = KINDS
     param_names = ("covariance",)
-    size = SIZES[2]
+    size = "1e6 x 16, K=32"
+    timeout = 300
 
     def setup_cache(self):
-        save_cloud(self.size)
+        write("cloud", self.size)
         for kind in KINDS:  # kernels on disk before memory is measured: the compiler needs far more than a fit
             self.setup(kind)
             self.peakmem_fit(kind)
 
     def setup(self, kind):
-        self.rows = load("cloud", self.size)
+        self.rows = read("cloud", self.size)
         self._fit(2, kind, self.rows[:50_000])
 
     def _fit(self, n_components, kind, rows):
-        GaussianMixture(n_components, covariance_type=kind, max_iter=3, random_state=0).fit(rows)
+        public("GaussianMixture")(n_components, covariance_type=kind, max_iter=3, random_state=0).fit(rows)
 
     def peakmem_reference(self, kind):
         pass
 
     def peakmem_fit(self, kind):
-        self._fit(self.size[2], kind, self.rows)
+        self._fit(SIZES[self.size][2], kind, self.rows)

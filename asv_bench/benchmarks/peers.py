@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from benchmarks.common import SIZES, Cloud, covariances_of, fitter, in_turn, load, start
-from fastem import GaussianMixture
+from benchmarks.data import FEW_ROWS, SIZES, fitter, read, start, write
+from benchmarks.insides import public
+from benchmarks.timing import share
 
 try:
     import daal4py  # in the package scikit-learn-intelex
@@ -13,8 +14,14 @@ except ImportError:
 ONEDAL_KINDS = {"full": "full", "diag": "diagonal"}  # it has no others
 
 
+def covariances_of(kind, begin):
+    """The covariances of a start."""
+    precisions = begin["precisions_init"]
+    return np.linalg.inv(precisions) if kind in ("full", "tied") else 1 / precisions
+
+
 def onedal_fitter(kind, size, rows, iterations, begin=None):
-    """As `common.fitter`; it stops when an iteration gains nothing, and tells how many it made."""
+    """As `data.fitter`; it stops when an iteration gains nothing, and tells how many it made."""
     begin = start(kind, size) if begin is None else begin
     weights, means = begin["weights_init"], np.ascontiguousarray(begin["means_init"])
     covariances = list(covariances_of(kind, begin).reshape(size[2], -1, size[1]))
@@ -24,20 +31,23 @@ def onedal_fitter(kind, size, rows, iterations, begin=None):
     return lambda: mixture.compute(rows, weights[None], means, covariances)
 
 
-class OneDAL(Cloud):
-    params = tuple(ONEDAL_KINDS), SIZES
-    param_names = "covariance", "rows, features, components"
+class OneDAL:
+    """Skipped without `daal4py`."""
+
+    params = tuple(ONEDAL_KINDS), (FEW_ROWS, "1e6 x 16, K=32")
+    param_names = "covariance", "size"
     timeout = 300
 
-    def setup(self, kind, size):
+    def setup_cache(self):
+        write("cloud", *self.params[1])
+
+    def track_share_of_onedal(self, kind, size):
         if daal4py is None:
             raise NotImplementedError("needs scikit-learn-intelex")
-        self.rows = load("cloud", size)
-
-    def track_seconds_vs_onedal(self, kind, size):
-        ours, theirs = (fitter(GaussianMixture, kind, size, self.rows, 5), onedal_fitter(kind, size, self.rows, 5))
+        rows, size = read("cloud", size), SIZES[size]
+        ours = fitter(public("GaussianMixture"), kind, size, rows, 5)
+        theirs = onedal_fitter(kind, size, rows, 5)
         np.testing.assert_allclose(ours().means_, theirs().means, rtol=1e-3, atol=1e-3)
-        seconds = in_turn(ours, theirs)
-        return seconds[1] / seconds[0]
+        return share(ours, theirs)
 
-    track_seconds_vs_onedal.unit = "times faster"
+    track_share_of_onedal.unit = "of oneDAL's seconds"

@@ -11,11 +11,9 @@ import warnings
 
 import benchmarks  # noqa: F401 (frees OpenBLAS from settings that would slow it down; before NumPy)
 import numpy as np
-from benchmarks.common import in_turn
+from benchmarks.timing import in_turn
 
 import fastem
-from fastem.engine.loop import Fit, run_em
-from fastem.engine.stopping import Gain
 
 SIZES = [  # rows, features, components
     (1_000_000, 10, 4),
@@ -56,14 +54,7 @@ def with_fastem(family, rows, table, n_iter):
     else:
         columns = [np.ascontiguousarray(table[:, j]) for j in range(table.shape[1])]
         mixture = fastem.CategoricalMixture(n_components, probabilities_init=columns, n_levels=N_LEVELS, **options)
-    source = mixture._source(rows, reset=True)
-    start = mixture._search(source, np.random.RandomState(0)).next()
-    ended = []
-
-    def fit():
-        ended[:] = [run_em(Fit(start, Gain(0.0)), source, max_iter=n_iter).model]
-
-    return fit, lambda: ended[0].log_likelihood(source)[0] / len(rows)
+    return lambda: mixture.fit(rows), lambda: mixture.score(rows)
 
 
 def with_stepmix(family, rows, table, n_iter):
@@ -122,7 +113,7 @@ def compare(family, size, n_iter, rounds):
     runs = {name: run for name, run in runs.items() if run is not None}
     for fit, _ in runs.values():
         fit()  # compiled, and memory in place
-    least = in_turn(*(fit for fit, _ in runs.values()), rounds=rounds)
+    least = in_turn(*(fit for fit, _ in runs.values()), rounds=rounds).min(axis=0)
     seconds = {name: time / n_iter for name, time in zip(runs, least, strict=True)}
     return {name: (seconds[name], likelihood()) for name, (_, likelihood) in runs.items()}
 

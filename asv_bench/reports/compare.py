@@ -21,19 +21,12 @@ options = parser.parse_args()
 os.environ["FASTEM_BENCH_ROWS_DIVISOR"] = str(options.rows_divisor)
 
 # Importing from `benchmarks` first frees OpenBLAS from settings that would slow it down.
-from benchmarks.common import (  # noqa: E402, I001
-    SIZES,
-    blobs,
-    clustered_start,
-    fitter,
-    in_turn,
-    pass_and_roofline,
-    start,
-)
+from benchmarks.data import OF_PASSES, SIZES, blobs, cloud, fitter, start  # noqa: E402, I001
+from benchmarks.insides import USEFUL_FLOPS, one_pass  # noqa: E402
 from benchmarks.peers import ONEDAL_KINDS, daal4py, onedal_fitter  # noqa: E402
+from benchmarks.timing import in_turn, product  # noqa: E402
 
 import numba  # noqa: E402
-import numpy as np  # noqa: E402
 from sklearn.mixture import GaussianMixture as SklearnMixture  # noqa: E402
 from threadpoolctl import threadpool_info  # noqa: E402
 
@@ -58,9 +51,29 @@ def machine():
     return "; ".join(parts)
 
 
+def clustered_start(kind, size, rows):
+    """Some iterations from k-means on rows with clusters: most components have no share in most of them."""
+    mixture = GaussianMixture(size[2], covariance_type=kind, random_state=0, subsampling=False, max_iter=3).fit(rows)
+    return {
+        "weights_init": mixture.weights_,
+        "means_init": mixture.means_,
+        "precisions_init": mixture.precisions_,
+    }
+
+
+def pass_and_roofline(kind, size, rows, begin):
+    """Seconds of a pass; its useful flops a second over those of a matrix product (DGEMM) in the same run."""
+    multiply, flops = product(n=2500)
+    multiply()
+    run = one_pass(fitter(GaussianMixture, kind, size, rows, 1, begin)(), rows)
+    of_pass, of_product = in_turn(run, multiply, rounds=options.rounds).min(axis=0)
+    return of_pass, USEFUL_FLOPS[kind](*size) / of_pass / (flops / of_product)
+
+
 def times_faster(theirs, kind, size, rows, iterations, rounds, begin):
     """How many times as long the competitor takes, and its seconds per iteration."""
-    ours, seconds = in_turn(fitter(GaussianMixture, kind, size, rows, iterations, begin), theirs, rounds=rounds)
+    fit = fitter(GaussianMixture, kind, size, rows, iterations, begin)
+    ours, seconds = in_turn(fit, theirs, rounds=rounds).min(axis=0)
     return f"{seconds / ours:.1f}x ({seconds / iterations:.3g} s)"
 
 
@@ -80,9 +93,9 @@ def measured(kind, size):
         rows = blobs(size)
         begin = clustered_start(kind, size, rows)
     else:
-        rows = np.random.default_rng(0).standard_normal(size[:2])
+        rows = cloud(size)
         begin = start(kind, size)
-    seconds, fraction = pass_and_roofline(kind, size, rows, options.rounds, begin)
+    seconds, fraction = pass_and_roofline(kind, size, rows, begin)
     iterations, rounds = options.sklearn_iterations, min(options.rounds, 2)
     theirs = fitter(SklearnMixture, kind, size, rows, iterations, begin)
     against_sklearn = times_faster(theirs, kind, size, rows, iterations, rounds, begin)
@@ -103,5 +116,6 @@ print(machine(), end="\n\n")
 print("| covariance | rows x features, components | one pass | of DGEMM | scikit-learn takes | oneDAL takes |")
 print("|---|---|---|---|---|---|")
 for kind in options.kinds:
-    for size in SIZES:
+    for name in OF_PASSES:
+        size = SIZES[name]
         print("|", " | ".join(measured(kind, size)), "|", flush=True)

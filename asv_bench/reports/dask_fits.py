@@ -1,22 +1,20 @@
-"""Print what a Dask fit costs beside the one in memory: `python asv_bench/dask_fits.py [rows] [partitions]`.
+"""Print what a Dask fit costs beside the one in memory: `python -m reports.dask_fits [rows] [partitions]`.
 
 One thread against one worker, two threads against two, in turn; then the two constants of the model in docs/dask.md and
 what it predicts for 100 workers and 1e10 rows.
 """
 
-import pickle
 import sys
 import time
-from functools import partial
 
 import benchmarks  # noqa: F401 (frees OpenBLAS from settings that would slow it down; before NumPy)
 import dask.array as da
 import numba
 import numpy as np
+from benchmarks.insides import bytes_of_a_pass
 from distributed import Client, LocalCluster
 
 from fastem import GaussianMixture
-from fastem.kernels.accumulation import accumulated
 
 D, K, PASSES, REPEATS = 16, 32, 10, 3
 
@@ -63,9 +61,7 @@ def main(n_rows=4_000_000, n_parts=16):
         print(
             f"{workers} threads: in memory {memory:.2f} s, Dask {cluster_time:.2f} s, ratio {cluster_time / memory:.2f}"
         )
-    parameters = mixture().fit(rows[:10_000])._model().kernel_parameters
-    down = len(pickle.dumps(partial(accumulated, parameters)))
-    up = accumulated(parameters, [(rows[:1_000], None)]).nbytes
+    down, up = bytes_of_a_pass(mixture().fit(rows[:10_000]), rows[:1_000])
     print(f"bytes of a pass: {down:,} down to each worker, {up:,} up from each of {n_parts} partitions")
     passes = PASSES + 2  # the survey, and the likelihood at the end
     one, two = (times[workers][1] / passes for workers in (1, 2))

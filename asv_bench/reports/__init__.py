@@ -1,0 +1,1 @@
+"""Scripts that print tables: `python -m reports.compare` from the folder `asv_bench`."""
