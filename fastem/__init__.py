@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fastem.inference import standard_errors
     from fastem.inference.bounds import free_energy, kl_gap, lower_bound
     from fastem.inference.divergences import entropy, kl_divergence
+    from fastem.selection import select
     from fastem.sources.array_files import ArrayFile
     from fastem.sources.chunks import Chunks
     from fastem.sources.tables import Table
@@ -52,6 +53,7 @@ __all__ = [
     "load",
     "lower_bound",
     "save",
+    "select",
     "standard_errors",
 ]
 

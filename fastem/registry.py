@@ -27,5 +27,6 @@ PUBLIC = {
     "load": "fastem.storage.models",
     "lower_bound": "fastem.inference.bounds",
     "save": "fastem.storage.models",
+    "select": "fastem.selection.selection",
     "standard_errors": "fastem.inference",
 }

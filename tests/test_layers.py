@@ -12,6 +12,8 @@ PACKAGE = Path(fastem.__file__).parent
 # From the top; rooms of one floor do not know each other.
 FLOORS = [
     ["cli"],
+    ["selection"],
+    ["plotting"],
     ["inference"],
     ["em"],
     ["estimators"],

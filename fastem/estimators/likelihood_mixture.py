@@ -1,6 +1,8 @@
 """Mixtures whose parameters are estimates of greatest likelihood: EM in its variants, criteria, streams."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,9 +11,14 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from fastem.engine.e_steps import E_STEPS
+from fastem.engine.stepwise import batches
 from fastem.estimators import partial_fit
 from fastem.estimators.base_mixture import BaseMixture
 from fastem.estimators.mixture_problem import LikelihoodProblem
+from fastem.families.model import LikelihoodModel
+from fastem.sources import Block
+
+CERTAINTY_ROWS = 4096  # whose responsibilities are held at once
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -95,3 +102,41 @@ class LikelihoodMixture(BaseMixture):
         model = self._model()
         total, _ = model.log_likelihood(self._source(X, sample_weight))
         return -2.0 * total + 2.0 * model.n_parameters
+
+    def icl(self, X, sample_weight=None):
+        """Integrated complete likelihood, as an information criterion; lower is better.
+
+        BIC and -2 sum_n w_n log max_k r_nk: what it costs that the components of rows are uncertain (Biernacki, Celeux
+        and Govaert 2000). It asks for clusters, where BIC asks for a density.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        icl : float
+        """
+        check_is_fitted(self)
+        model, source = self._model(), self._source(X, sample_weight)
+        total, weight = model.log_likelihood(source)
+        log_certainty = float(source.total(partial(_log_certainty, model))[0])
+        return -2.0 * total + model.n_parameters * np.log(weight) - 2.0 * log_certainty
+
+    @property
+    def n_parameters_(self):
+        """Free parameters of the fitted mixture, as BIC and AIC count them."""
+        check_is_fitted(self)
+        return self._model().n_parameters
+
+
+def _log_certainty(model: LikelihoodModel, blocks: Iterable[Block]) -> np.ndarray:
+    """Sum over rows of w log max_k r_k, (1,)."""
+    total = 0.0
+    for rows, weights in batches(blocks, CERTAINTY_ROWS):
+        shares = np.empty((len(rows), model.n_components))
+        model.evaluate(rows, responsibilities=shares)
+        logs = np.log(shares.max(axis=1))
+        total += float(logs.sum() if weights is None else weights @ logs)
+    return np.array([total])
