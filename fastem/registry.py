@@ -1,4 +1,8 @@
-"""The version, and where each public name lives; this module imports nothing of fastem."""
+"""What every room may know: the version, where each public name lives, how to warn; it imports nothing of fastem."""
+
+import os
+import sys
+import warnings
 
 __version__ = "0.1.0"
 
@@ -30,3 +34,16 @@ PUBLIC = {
     "select": "fastem.selection.selection",
     "standard_errors": "fastem.inference",
 }
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """A warning that points at the user's line: the first outside of fastem and of what wraps its methods."""
+    files = [str(sys.modules[name].__file__) for name in ("fastem", "sklearn", "joblib") if name in sys.modules]
+    folders = tuple(file.rpartition(os.sep)[0] + os.sep for file in files)
+    if sys.version_info >= (3, 12):
+        warnings.warn(message, category, skip_file_prefixes=folders)
+        return
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(folders):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

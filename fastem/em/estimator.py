@@ -1,12 +1,12 @@
 """EM for any model: the loop of the built-in mixtures for models that users write."""
 
 import os
-import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
-from typing import Any, TypeVar
+from typing import Any, ClassVar
 
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -25,17 +25,19 @@ from fastem.em.user_models import (
 from fastem.engine.acceleration import Flat, accelerator
 from fastem.engine.loop import Fit, LowerBoundWarning, run_em
 from fastem.engine.stopping import RULES
+from fastem.estimators.parameters import Estimator
 from fastem.estimators.validation import validated_source
+from fastem.registry import warn
 from fastem.sources import Source
 from fastem.storage.checkpoint import Checkpoint, described
 
 __all__ = ["BLOCK_ROWS", "EM", "Block", "Callback", "Flat", "LowerBoundWarning", "Model", "Statistics"]
 
 Callback = Callable[[int, Any, float], None]
-S = TypeVar("S", bound=Statistics)
 
 
-class EM(BaseEstimator):
+@dataclass(eq=False, repr=False)
+class EM(Estimator):
     """Expectation-maximisation for a model of your own.
 
     The E-step finds the posterior q(Z) = p(Z | X, theta_old) of what is latent, the M-step maximises the expected
@@ -116,7 +118,17 @@ class EM(BaseEstimator):
     0.4
     """
 
-    _parameter_constraints: dict = {
+    model: Model[Any]
+    _: KW_ONLY
+    tol: float = 1e-6
+    max_iter: int = 1000
+    stopping: str = "gain"
+    acceleration: str | None = None
+    callbacks: Iterable[Callback] = ()
+    checkpoint: str | os.PathLike[str] | None = None
+    checkpoint_every: int = 1
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "model": "no_validation",
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
@@ -126,27 +138,6 @@ class EM(BaseEstimator):
         "checkpoint": [str, os.PathLike, None],
         "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
     }
-
-    def __init__(
-        self,
-        model: Model[S],
-        *,
-        tol: float = 1e-6,
-        max_iter: int = 1000,
-        stopping: str = "gain",
-        acceleration: str | None = None,
-        callbacks: Iterable[Callback] = (),
-        checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_every: int = 1,
-    ):
-        self.model = model
-        self.tol = tol
-        self.max_iter = max_iter
-        self.stopping = stopping
-        self.acceleration = acceleration
-        self.callbacks = callbacks
-        self.checkpoint = checkpoint
-        self.checkpoint_every = checkpoint_every
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "EM":
@@ -216,7 +207,7 @@ class EM(BaseEstimator):
                 if fit.interrupted
                 else f"EM did not converge in max_iter={self.max_iter} iterations. Increase max_iter or tol."
             )
-            warnings.warn(why, ConvergenceWarning, stacklevel=4)
+            warn(why, ConvergenceWarning)
         return fit
 
     def _checkpoint(self, start: UserModel, source: Source) -> Checkpoint | None:

@@ -4,7 +4,6 @@ EM is coordinate ascent on a lower bound of the log-likelihood: an exact E-step 
 M-step raises both. The bound can therefore not fall, and a fall that rounding does not explain is reported.
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
@@ -15,6 +14,7 @@ from fastem.engine.acceleration import Squarem
 from fastem.engine.e_steps import EStep, Soft
 from fastem.engine.stepwise import Schedule, take_steps
 from fastem.engine.stopping import StoppingRule
+from fastem.registry import warn
 from fastem.sources import Source
 
 ROUNDING = 1e-10  # relative size of a fall of the lower bound that is no defect
@@ -223,9 +223,8 @@ def _remember(fit: Fit, bound: float) -> None:
 
 def _report_fall(iteration: int, change: float, slack: float) -> None:
     if change < -slack * (1 + 1e-6) - ROUNDING or np.isnan(change):
-        warnings.warn(
+        warn(
             f"The lower bound changed by {change:.3g} at iteration {iteration}: EM cannot lower it. This is a defect "
             "of the model's E- or M-step; if it is one of fastem's models, please report it with the data.",
             LowerBoundWarning,
-            stacklevel=4,
         )

@@ -31,6 +31,7 @@ class DiscreteMixture(LikelihoodMixture):
     fit_weights: bool = True
     pseudo_count: float = 1e-10
 
+    _lasting: ClassVar[tuple[str, ...]] = ("n_components", "fit_weights")
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **LikelihoodMixture._parameter_constraints,
         "weights_init": ["array-like", None],

@@ -104,6 +104,12 @@ class BaseMixture(CallbackSupportMixin, DensityMixin, Estimator, ABC):
         """
         return fitting.fit(self._problem(), X, y, sample_weight)
 
+    def _changes(self) -> list[str]:
+        changes, fitted = super()._changes(), len(getattr(self, "weights_", range(self.n_components)))
+        if not changes and fitted != self.n_components:  # attributes that were set by hand
+            changes.append(f"n_components={self.n_components}, not {fitted}")
+        return changes
+
     def _source(self, X, sample_weight=None, **options: Any) -> Source:
         return validated_source(self, X, sample_weight, **options)
 

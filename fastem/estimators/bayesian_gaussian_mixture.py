@@ -130,6 +130,17 @@ class BayesianGaussianMixture(BaseMixture):
     covariance_prior: Any = None
     arithmetic: str = "float64"
 
+    _lasting = (
+        "n_components",
+        "covariance_type",
+        "weight_concentration_prior_type",
+        "weight_concentration_prior",
+        "mean_precision_prior",
+        "mean_prior",
+        "degrees_of_freedom_prior",
+        "covariance_prior",
+    )
+    _read_with = ("covariance_type", "weight_concentration_prior_type")
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMixture._parameter_constraints,
         "covariance_type": [StrOptions(set(names_with("bayesian")))],
@@ -184,6 +195,7 @@ class BayesianGaussianMixture(BaseMixture):
         )
 
     def _model(self) -> BayesianGaussianMixtureModel:
+        self._check_readable()
         structure, means = self._structure, np.ascontiguousarray(self.means_, dtype=np.float64)
         covariance_prior = np.asarray(self.covariance_prior_)
         prior = Prior(

@@ -112,6 +112,7 @@ class CategoricalMixture(DiscreteMixture):
     n_levels: Any = None
     probabilities_init: Any = None
 
+    _lasting = (*DiscreteMixture._lasting, "n_levels")
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **DiscreteMixture._parameter_constraints,
         "probabilities_init": [list, tuple, None],
@@ -122,7 +123,8 @@ class CategoricalMixture(DiscreteMixture):
     # levels -----------------------------------------------------------------------------------------------------------
 
     def _source(self, X, sample_weight=None, *, reset=False, **options):
-        known = None if reset and not self.warm_start else getattr(self, "n_levels_", None)
+        anew = reset and (not self.warm_start or self._changes())
+        known = None if anew else getattr(self, "n_levels_", None)
         domain = self._domain() if known is None else partial(domains.known_levels, type(self).__name__, known)
         source = validated_source(self, X, sample_weight, domain=domain, reset=reset, **options)
         if known is None:

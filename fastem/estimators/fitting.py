@@ -1,7 +1,7 @@
 """The one fit of all estimators: starts are run one after another, watched, kept on disk, and the best one counts."""
 
 import os
-import warnings
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
@@ -14,6 +14,8 @@ from fastem.engine.loop import Fit, run_em
 from fastem.engine.restarts import Record, remaining, resumed
 from fastem.estimators.callbacks import Tasks
 from fastem.estimators.problem import LARGEST_SEED, Problem
+from fastem.registry import warn
+from fastem.sources import Source
 from fastem.storage.checkpoint import Checkpoint, described
 
 # What the result of a fit does not depend on.
@@ -57,7 +59,8 @@ def fit(problem: Problem, X: Any, y: Any, sample_weight: Any) -> Any:
             tasks.begin_start()
             if report is not None:
                 report.begin(number)
-            run = problem.finished(run_em(run, source, **options), source)
+            run_em(run, source, **options)
+            _complete(problem.finish, run, source, checkpoint)
             tasks.end_start(run)
             if report is not None:
                 report.end(number, run)
@@ -65,18 +68,32 @@ def fit(problem: Problem, X: Any, y: Any, sample_weight: Any) -> Any:
             if checkpoint is not None:
                 checkpoint.keep(record, now=True)
             if run.interrupted:
-                break
+                raise KeyboardInterrupt
     except KeyboardInterrupt:
         if checkpoint is not None:
             checkpoint.flush()
-        raise
+        if checkpoint is not None or record.best is None:
+            raise
+        record.best.interrupted = True
     best: Any = record.best
-    problem.keep(best, source)
+    _complete(problem.keep, best, source, checkpoint)
     tasks.end(best)
     for message in problem.messages(best):
-        warnings.warn(message, ConvergenceWarning, stacklevel=4)
+        warn(message, ConvergenceWarning)
     vars(estimator).pop("_first_rows", None)
+    estimator._remember_settings()
     return estimator
+
+
+def _complete(step: Callable[[Fit, Source], None], run: Fit, source: Source, checkpoint: Checkpoint | None) -> None:
+    """A pass that a run needs to be of use: Ctrl-C meanwhile ends the fit, but not before it."""
+    try:
+        step(run, source)
+    except KeyboardInterrupt:
+        if checkpoint is not None:  # nothing is lost
+            raise
+        run.interrupted = True
+        step(run, source)
 
 
 def _begin(estimator: Any) -> tuple[Checkpoint | None, Record, np.random.RandomState]:

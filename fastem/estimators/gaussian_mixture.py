@@ -146,6 +146,8 @@ class GaussianMixture(GaussianDistributionMixin, LikelihoodMixture):
     precisions_init: Any = None
     arithmetic: str = "float64"
 
+    _lasting = ("n_components", "covariance_type")
+    _read_with = ("covariance_type",)
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **LikelihoodMixture._parameter_constraints,
         "covariance_type": [StrOptions(set(STRUCTURES))],
@@ -175,6 +177,7 @@ class GaussianMixture(GaussianDistributionMixin, LikelihoodMixture):
         return Search(space, source, self.init_params, self.subsampling, random_state, given)
 
     def _model(self) -> GaussianMixtureModel:
+        self._check_readable()
         structure, means = STRUCTURES[self.covariance_type], np.ascontiguousarray(self.means_, dtype=np.float64)
         cholesky = checked_array(self.precisions_cholesky_, structure.shown_shape(*means.shape), "precisions_cholesky_")
         weights = checked_array(self.weights_, means.shape[:1], "weights_")

@@ -1,6 +1,5 @@
 """The scikit-learn face of k-means."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 from numbers import Integral, Real
@@ -21,6 +20,7 @@ from fastem.estimators.problem import Problem, Report
 from fastem.estimators.row_results import Write, check_method, in_blocks, of_all
 from fastem.estimators.validation import validated_source
 from fastem.families.centers import Centers, Refilling
+from fastem.registry import warn
 from fastem.search.kmeans import CenterSearch
 from fastem.sources import Source
 
@@ -70,6 +70,10 @@ class KMeans(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         or other settings are refused.
     checkpoint_every : int, default=1
         Passes between two writes.
+    algorithm : {'lloyd'}, default='lloyd'
+        For scikit-learn's sake: there is no other.
+    copy_x : bool, default=True
+        For scikit-learn's sake: X is never written to.
 
     Attributes
     ----------
@@ -117,7 +121,10 @@ class KMeans(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
     learning_offset: float = 10.0
     checkpoint: Any = None
     checkpoint_every: int = 1
+    algorithm: str = "lloyd"
+    copy_x: bool = True
 
+    _lasting = ("n_clusters",)
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_clusters": [Interval(Integral, 1, None, closed="left")],
         "init": [StrOptions({"k-means++", "random"}), callable, "array-like"],
@@ -128,6 +135,8 @@ class KMeans(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
         "random_state": ["random_state"],
         **partial_fit.CONSTRAINTS,
         **fitting.CONSTRAINTS,
+        "algorithm": [StrOptions({"lloyd"})],
+        "copy_x": ["boolean"],
     }
 
     # fitting ----------------------------------------------------------------------------------------------------------
@@ -330,10 +339,9 @@ class KMeansProblem(Problem):
             weighted = "" if source.n_candidates == source.n_rows else " with a positive weight"
             raise ValueError(f"n_samples={source.n_candidates}{weighted} should be >= n_clusters={own.n_clusters}.")
         if own.n_init != "auto" and own.n_init > self.n_starts:
-            warnings.warn(
+            warn(
                 f"The initial centres are given: only one start is made instead of n_init={own.n_init}.",
                 RuntimeWarning,
-                stacklevel=5,
             )
         tol = own.tol * search.mean_variance
 
@@ -355,9 +363,8 @@ class KMeansProblem(Problem):
     def search(self, source: Source, random_state: np.random.RandomState) -> CenterSearch:
         return CenterSearch(source, self.estimator.n_clusters, self.estimator.init, random_state)
 
-    def finished(self, fit: Fit, source: Source) -> Fit:
+    def finish(self, fit: Fit, source: Source) -> None:
         fit.model = fit.model.measured(source)
-        return fit
 
     def merit(self, fit: Fit) -> float:
         return -fit.model.inertia

@@ -13,6 +13,7 @@ from fastem.engine.loop import Fit
 from fastem.engine.stopping import RULES
 from fastem.estimators.partial_fit import schedule
 from fastem.estimators.problem import LARGEST_SEED, Problem, Report
+from fastem.registry import warn
 from fastem.sources import Source
 
 
@@ -36,7 +37,11 @@ class MixtureProblem(Problem):
 
     @property
     def continued(self) -> bool:
-        """Whether the fit goes on from fitted attributes."""
+        """Whether the fit goes on from fitted attributes, which are those of the present settings."""
+        return self._warm and not self.estimator._changes()
+
+    @property
+    def _warm(self) -> bool:
         return self.estimator.warm_start and hasattr(self.estimator, "converged_")
 
     @property
@@ -49,9 +54,16 @@ class MixtureProblem(Problem):
 
     def runs(self, source: Source, random_state: np.random.RandomState) -> Callable[[int], Fit]:
         own = self.estimator
-        if self.continued and own.checkpoint is not None:
+        if self._warm and own.checkpoint is not None:
             raise ValueError("warm_start=True begins with fitted parameters: a checkpoint could not tell which.")
         self._check_size(source)
+        if self._warm and not self.continued:
+            warn(f"The fit begins anew in spite of warm_start=True: {', '.join(own._changes())} as in the last one.")
+        if self.continued and source.n_features != own._model().n_features:
+            raise ValueError(
+                f"X has {source.n_features} features, the last fit had {own._model().n_features}: it cannot go on, set "
+                "warm_start=False."
+            )
         starts = None if self.continued else self.search(source, random_state)
 
         def run(number: int) -> Fit:

@@ -56,6 +56,12 @@ def learn(problem: StreamProblem, X: Any, sample_weight: Any) -> Any:
     """Steps of stepwise EM of the problem's estimator, which is returned; the first rows wait until they are enough."""
     estimator = problem.estimator
     started = hasattr(estimator, "n_samples_seen_")
+    changes = ", ".join(estimator._changes()) if started else ""
+    if changes:
+        raise ValueError(
+            f"{changes} as in what this {type(estimator).__name__} has learned: it cannot learn on. Fit it, or set the "
+            "parameters back."
+        )
     waiting = [] if started else getattr(estimator, "_first_rows", [])
     random_state = check_random_state(estimator.random_state)
     seed = 0 if started else random_state.randint(LARGEST_SEED)
@@ -76,6 +82,7 @@ def learn(problem: StreamProblem, X: Any, sample_weight: Any) -> Any:
     for name in ("_first_rows", *OF_A_FIT):
         vars(estimator).pop(name, None)
     estimator._keep_model(epoch.model)
+    estimator._remember_settings()
     estimator.converged_, estimator.n_samples_seen_ = False, seen + epoch.weight
     estimator.n_iter_ = n_iter + 1
     estimator.lower_bound_ = epoch.lower_bound if epoch.weight else getattr(estimator, "lower_bound_", np.nan)

@@ -47,9 +47,9 @@ class Problem(ABC):
     def runs(self, source: Source, random_state: np.random.RandomState) -> Callable[[int], Fit]:
         """What makes the run with a number, from a new start each time."""
 
-    def finished(self, fit: Fit, source: Source) -> Fit:
-        """A run that has ended, with all that is wanted of it."""
-        return fit
+    def finish(self, fit: Fit, source: Source) -> None:
+        """Find what is wanted of a run that has ended, but the loop has not found."""
+        return
 
     def merit(self, fit: Fit) -> Any:
         """Greater for a better run."""

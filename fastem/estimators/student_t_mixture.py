@@ -113,6 +113,8 @@ class StudentTMixture(LikelihoodMixture):
     scales_init: Any = None
     degrees_of_freedom_init: Any = None
 
+    _lasting = ("n_components", "covariance_type", "degrees_of_freedom")
+    _read_with = ("covariance_type",)
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **LikelihoodMixture._parameter_constraints,
         "covariance_type": [StrOptions(set(names_with("student_t")))],
@@ -202,6 +204,7 @@ class StudentTMixture(LikelihoodMixture):
         return first
 
     def _model(self) -> StudentTMixtureModel:
+        self._check_readable()
         structure, means = self._structure, np.ascontiguousarray(self.means_, dtype=np.float64)
         scales = structure.of_shown(checked_array(self.scales_, structure.shown_shape(*means.shape), "scales_"))
         weights = checked_array(self.weights_, means.shape[:1], "weights_")

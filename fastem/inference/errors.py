@@ -1,6 +1,5 @@
 """Standard errors and confidence intervals of the parameters of a Gaussian mixture."""
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from fastem.families.gaussian import EMPTY, GaussianMixtureModel
 from fastem.inference.gradient import model_and_source
 from fastem.inference.information import Information, information_of
 from fastem.inference.layout import Layout
+from fastem.registry import warn
 
 KINDS = ("louis", "opg", "sandwich")
 SINGULAR = 1e-8  # share of the complete information below which there is none
@@ -194,7 +194,7 @@ def standard_errors(model: GaussianMixture, X: Any, kind: str = "louis", sample_
         empty = np.setdiff1d(np.arange(theta.n_components), alive).tolist()
         messages.append(f"Components {empty} have the weight zero, the boundary of what is possible: NaN.")
     for message in messages:
-        warnings.warn(message, InferenceWarning, stacklevel=2)
+        warn(message, InferenceWarning)
     return StandardErrors.of(layout, estimates, covariance, kind)
 
 

@@ -14,6 +14,7 @@ from fastem.estimators.gaussian_mixture import GaussianMixture
 from fastem.inference.errors import InferenceWarning, StandardErrors
 from fastem.inference.gradient import model_and_source
 from fastem.inference.layout import Layout
+from fastem.registry import warn
 from fastem.sources import Source
 
 KINDS = ("parametric", "weighted")
@@ -161,11 +162,10 @@ def _summary(layout: Layout, replicates: np.ndarray, n_boot: int, model: Gaussia
     if len(replicates) < 2:
         raise ValueError(f"{n_failed} of {n_boot} refits did not converge, or collapsed: there is nothing to compare.")
     if n_failed:
-        warnings.warn(
+        warn(
             f"{n_failed} of {n_boot} refits did not converge, or collapsed, and are left out: the standard errors are "
             "too small.",
             InferenceWarning,
-            stacklevel=3,
         )
     covariance = np.cov(replicates, rowvar=False).reshape(layout.size, layout.size)
     estimates = layout.pack(model.weights_, model.means_, model.covariances_)

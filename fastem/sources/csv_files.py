@@ -5,7 +5,6 @@ import gzip
 import io
 import math
 import re
-import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 
+from fastem.registry import warn
 from fastem.sources.columns import Columns, Layout, Run, check_present
 from fastem.sources.files import File, damage_named
 
@@ -154,7 +154,7 @@ def _has_names(file: File, rows: list[list[str]], layout: Layout) -> bool:
 
 def _doubt(file: File, cells: list[str], taken: str, otherwise: str) -> None:
     line = ",".join(cells) if len(cells) < 8 else ",".join([*cells[:6], "...", cells[-1]])
-    warnings.warn(f"{file}: the first line, {line}, is taken for {taken}; if it is {otherwise}.", stacklevel=2)
+    warn(f"{file}: the first line, {line}, is taken for {taken}; if it is {otherwise}.")
 
 
 def _checked_names(file: File, names: list[str]) -> tuple[str, ...]:
