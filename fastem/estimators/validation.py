@@ -11,7 +11,8 @@ from sklearn.utils.validation import _check_feature_names, _check_n_features, va
 from fastem.sources import Source, as_source, opened
 from fastem.sources.clusters import Collection
 from fastem.sources.numeric import array_of_numbers, as_frame, checked_names, name_of, rows_of
-from fastem.sources.reader import Reader
+from fastem.sources.reader import Piece, Reader
+from fastem.sources.stream import check_finite
 
 Domain = Callable[[np.ndarray, int], None]  # of rows and the number of their first; raises ValueError
 DOMAIN_ROWS = 65_536  # rows that are checked at a time
@@ -56,17 +57,25 @@ def _validated_array(estimator: Any, X: Any, reset: bool, ensure_min_samples: in
     options: dict[str, Any] = {"dtype": "numeric", "ensure_min_samples": ensure_min_samples, "estimator": estimator}
     if frame is None:
         return validate_data(estimator, _numbers(X), reset=reset, **options)
-    checked_names(frame.columns, name_of(X))
+    names = checked_names(frame.columns, name_of(X))
     _check_feature_names(estimator, frame.to_native(), reset=reset)
-    rows = check_array(rows_of(frame, name_of(X)), **options, input_name="X")
+    rows = rows_of(frame, name_of(X))
+    check_finite(Piece(rows, None, name_of(X), 0), tuple(names))
+    check_array(rows, **options, input_name="X")
     _check_n_features(estimator, rows, reset=reset)
     return rows
 
 
 def _numbers(X: Any) -> Any:
-    """Arrays whose numbers are masked or objects, as numbers; scikit-learn sees to all others."""
-    if isinstance(X, np.ma.MaskedArray) or (isinstance(X, np.ndarray) and X.dtype.kind in "OMmV"):
-        return array_of_numbers(X, "X")
+    """Arrays and lists whose numbers are masked or objects, as numbers; scikit-learn sees to all others."""
+    array = X
+    if isinstance(X, list | tuple):
+        try:
+            array = np.asarray(X)
+        except ValueError:  # of rows of unequal lengths
+            return X
+    if isinstance(array, np.ma.MaskedArray) or (isinstance(array, np.ndarray) and array.dtype.kind in "OMmV"):
+        return array_of_numbers(array, "X")
     return X
 
 

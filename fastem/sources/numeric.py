@@ -39,6 +39,8 @@ def array_of_numbers(data: Any, where: str) -> np.ndarray:
     ValueError
         If an entry is masked, text, a date, complex or another object; the message names its column.
     """
+    if hasattr(data, "dask"):
+        data = data.compute()
     array = np.ma.getdata(data) if np.ma.isMaskedArray(data) else np.asarray(data)
     if np.ma.is_masked(data):
         place = tuple(int(i) for i in np.argwhere(np.ma.getmaskarray(data))[0])
@@ -143,6 +145,8 @@ def all_text(labels: Sequence[Any]) -> bool:
 
 def rows_of(frame: Any, where: str) -> np.ndarray:
     """All columns of a frame of narwhals as an array; without a copy if they are one already."""
+    if not frame.columns:
+        return np.empty((len(frame), 0))
     kinds = set(frame.schema.values())
     if len(kinds) == 1 and kinds.pop().is_numeric():
         array = frame.to_numpy()
@@ -180,6 +184,8 @@ def numbers_of(series: Any, name: Any, where: str) -> np.ndarray:
     import narwhals as nw
 
     dtype = series.dtype
+    if dtype == nw.Categorical and series.implementation.is_pyarrow():
+        return numbers_of(nw.from_native(_decoded(series.to_native()), series_only=True), name, where)
     if dtype in (nw.String, nw.Binary):
         raise no_numbers(where, name, "text")
     if dtype.is_temporal():
@@ -194,3 +200,8 @@ def numbers_of(series: Any, name: Any, where: str) -> np.ndarray:
     if array.dtype.kind not in REAL:
         raise no_numbers(where, name, KINDS.get(array.dtype.kind, str(array.dtype)))
     return array
+
+
+def _decoded(encoded: Any) -> Any:
+    """A column of Arrow that is encoded by a dictionary, as plain values: what is missing would become any of them."""
+    return encoded.cast(encoded.type.value_type)

@@ -11,6 +11,7 @@ import numpy as np
 from fastem.sources.columns import Columns, Layout, Run, check_present, index_of_pandas
 from fastem.sources.files import File, damage_named, missing
 from fastem.sources.frames import columns_of_batch
+from fastem.sources.numeric import no_numbers
 
 BUFFER = 2**18  # bytes of a column that are read at a time, not the column of a whole row group
 COLUMN_MEMORY = (
@@ -33,7 +34,7 @@ class ParquetFiles(Columns):
         keys = [key for key in files[0].keys if key not in schema.names]
         super().__init__(str(files[0]), [*schema.names, *keys], files)
         self.leave_out(index_of_pandas(schema.metadata))
-        self.keys = {key: _values_of_key(files, key) for key in keys}
+        self.keys = {key: [file.keys.get(key, NO_VALUE) for file in files] for key in keys}
 
     def read(self, names: list[str], n_rows: int) -> Iterator[Run]:
         stored = [name for name in names if name not in self.keys]
@@ -42,8 +43,8 @@ class ParquetFiles(Columns):
             check_present(str(file), stored, parquet.schema_arrow.names)
             for columns, first, length in _runs(str(file), parquet, stored, n_rows):
                 by_name = dict(zip(stored, columns, strict=True))
-                for key, values in self.keys.items():
-                    by_name[key] = np.full(length, values[number])
+                for key in set(names) & set(self.keys):
+                    by_name[key] = np.full(length, _number_of_key(str(file), key, self.keys[key][number]))
                 yield [by_name[name] for name in names], str(file), first
 
 
@@ -58,18 +59,12 @@ def _open(file: File) -> Any:
         )
 
 
-def _values_of_key(files: list[File], key: str) -> list[Any]:
-    """The numbers that the folders of a key have in their names."""
-    values = [file.keys.get(key, NO_VALUE) for file in files]
-    numbers = [_number(value) for value in values]
-    return values if None in numbers else numbers
-
-
-def _number(value: str) -> float | None:
+def _number_of_key(where: str, key: str, value: str) -> float:
+    """The number that a folder has in its name."""
     try:
         return math.nan if value == NO_VALUE else float(value)
     except ValueError:
-        return None
+        raise no_numbers(where, key, "text") from None
 
 
 # a file -----------------------------------------------------------------------------------------------------------
@@ -80,7 +75,7 @@ def _runs(where: str, parquet: Any, names: list[str], n_rows: int) -> Iterator[t
     first = 0
     with damage_named(where):
         for group in range(parquet.num_row_groups):
-            at_once = _columns_at_once(parquet, names, group)
+            at_once = _columns_at_once(parquet, group)
             if not names or at_once >= len(names):
                 runs = _together(where, parquet, names, group, n_rows)
             else:
@@ -90,16 +85,14 @@ def _runs(where: str, parquet: Any, names: list[str], n_rows: int) -> Iterator[t
                 first += length
 
 
-def _columns_at_once(parquet: Any, names: list[str], group: int) -> int:
-    """How many columns of a row group can be decoded at a time."""
+def _columns_at_once(parquet: Any, group: int) -> int:
+    """How many columns of a row group can be decoded at a time.
+
+    Reckoned from the mean of all columns: to ask pyarrow for one of them ends the process if its metadata are damaged.
+    """
     chunks = parquet.metadata.row_group(group)
-    wanted = set(names)
-    sizes = [
-        min(COLUMN_MEMORY, chunk.total_compressed_size + chunk.total_uncompressed_size)
-        for chunk in map(chunks.column, range(chunks.num_columns))
-        if chunk.path_in_schema in wanted
-    ]
-    return max(1, DECODED_MEMORY // max([1, *sizes]))
+    packed_and_unpacked = 2 * chunks.total_byte_size // max(1, chunks.num_columns)
+    return max(1, DECODED_MEMORY // max(1, min(COLUMN_MEMORY, packed_and_unpacked)))
 
 
 def _together(

@@ -97,6 +97,8 @@ class TableReader(Reader):
 
 def _columns_of(data: Any, layout: Layout) -> Columns:
     if not (is_path(data) or (isinstance(data, list | tuple) and data and is_path(data[0]))):
+        if layout != Layout():
+            raise ValueError("separator, decimal and header are for text files")
         return frame_columns(data)
     files = found(data, is_table)
     formats = {TABLES.get(file.suffix) for file in files}
