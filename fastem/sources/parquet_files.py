@@ -14,10 +14,9 @@ from fastem.sources.frames import columns_of_batch
 from fastem.sources.numeric import no_numbers
 
 BUFFER = 2**18  # bytes of a column that are read at a time, not the column of a whole row group
-COLUMN_MEMORY = (
-    2**22
-)  # bytes that a column takes at most while it is decoded: a dictionary, a page, packed and unpacked
-DECODED_MEMORY = 3 * 2**24  # bytes that all of them may take at a time
+COLUMN_MEMORY = 2**22  # bytes that a column takes at most while it is decoded: a dictionary and a page, two times
+NARROW_MEMORY = 2**26  # bytes that all columns may take to be decoded together
+PARTS_MEMORY = 2**25  # bytes that those decoded together take where not all are
 KEPT_MEMORY = 2**25  # bytes of decoded columns that wait in memory for the others, more wait in a temporary file
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 
@@ -75,24 +74,24 @@ def _runs(where: str, parquet: Any, names: list[str], n_rows: int) -> Iterator[t
     first = 0
     with damage_named(where):
         for group in range(parquet.num_row_groups):
-            at_once = _columns_at_once(parquet, group)
-            if not names or at_once >= len(names):
+            size = _memory_of_a_column(parquet, group)
+            if len(names) * size <= NARROW_MEMORY:
                 runs = _together(where, parquet, names, group, n_rows)
             else:
-                runs = _by_parts(where, parquet, names, group, n_rows, at_once)
+                runs = _by_parts(where, parquet, names, group, n_rows, max(1, PARTS_MEMORY // size))
             for columns, length in runs:
                 yield columns, first, length
                 first += length
 
 
-def _columns_at_once(parquet: Any, group: int) -> int:
-    """How many columns of a row group can be decoded at a time.
+def _memory_of_a_column(parquet: Any, group: int) -> int:
+    """Bytes that a column of a row group takes while it is decoded.
 
     Reckoned from the mean of all columns: to ask pyarrow for one of them ends the process if its metadata are damaged.
     """
     chunks = parquet.metadata.row_group(group)
     packed_and_unpacked = 2 * chunks.total_byte_size // max(1, chunks.num_columns)
-    return max(1, DECODED_MEMORY // max(1, min(COLUMN_MEMORY, packed_and_unpacked)))
+    return min(COLUMN_MEMORY, max(1, packed_and_unpacked))
 
 
 def _together(

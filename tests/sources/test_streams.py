@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import h5py
@@ -21,7 +20,6 @@ import fastem
 from fastem import ArrayFile, Chunks, GaussianMixture, KMeans, Table
 from fastem.sources import as_source, dispatch
 from fastem.sources.memory_maps import MappedReader
-from fastem.sources.read_ahead import read_ahead
 from fastem.sources.stream import StreamSource
 
 NAMES = ["a", "b", "c"]
@@ -364,44 +362,6 @@ def test_what_is_missing_is_named(folder, monkeypatch, library, extra, path):
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ImportError, match=rf'needs {library}: pip install "fastem\[{extra}\]"'):
         fitted(folder / path)
-
-
-# reading ahead --------------------------------------------------------------------------------------------------------
-
-
-def threads():
-    return [thread for thread in threading.enumerate() if thread.name == "fastem-read-ahead"]
-
-
-def test_reading_ahead_keeps_order_and_ends():
-    assert list(read_ahead(iter(range(100)))) == list(range(100))
-    assert not threads()
-
-
-def test_a_reader_that_nobody_wants_ends():
-    items = read_ahead(iter(range(10**9)))
-    assert next(items) == 0
-    assert len(threads()) == 1
-    items.close()
-    assert not threads()
-
-
-def test_errors_come_where_their_item_would_have():
-    def numbers():
-        yield 1
-        raise OSError("disk on fire")
-
-    items = read_ahead(numbers())
-    assert next(items) == 1
-    with pytest.raises(OSError, match="disk on fire"):
-        next(items)
-    assert not threads()
-
-
-def test_no_thread_survives_a_failed_fit():
-    with pytest.raises(ValueError, match="NaN"):
-        fitted(in_chunks(spoiled(5, 0, np.nan), 1))
-    assert not threads()
 
 
 # memory ---------------------------------------------------------------------------------------------------------------
