@@ -5,8 +5,6 @@ of that structure, `constrained` takes them to this one. From one iteration to t
 shape and axes.
 """
 
-import numpy as np
-
 from fastem.families.covariances import spectra
 from fastem.families.covariances.coordinates import Coordinates
 from fastem.families.covariances.own import Diag, Full
@@ -47,7 +45,7 @@ class VEE(Decomposed, Full):
     name = parts = "VEE"
 
     def constrained(self, covariances, shares, previous):
-        return spectra.proportional(covariances, shares, previous[0])
+        return spectra.proportional(covariances, shares, previous[0], self.whiten)
 
 
 class EVV(Decomposed, Full):
@@ -60,17 +58,26 @@ class EVV(Decomposed, Full):
         return spectra.equal_volume_of_matrices(covariances, shares)
 
 
-class EEV(Decomposed, Full):
+class Rotated(Decomposed, Full):
+    """Spectra along axes that are no features: what is small against the greatest variance is rounding."""
+
+    of_some_features = "VVV"
+
+    def whiten(self, covariances):
+        whiteners, singular = super().whiten(covariances)
+        return whiteners, singular | spectra.unresolved(covariances)
+
+
+class EEV(Rotated):
     """One volume and shape, axes for each component: the best are those of its rows, in the order of the variances."""
 
     name = parts = "EEV"
     volumes_and_shapes = staticmethod(spectra.equal)
-    of_some_features = "VVV"
 
     def constrained(self, covariances, shares, previous):
-        variances, axes = np.linalg.eigh(covariances)
-        shape = np.linalg.eigvalsh(previous[0])
-        return spectra.rotated(self.volumes_and_shapes(np.maximum(variances, 0.0), shares, shape), axes)
+        variances, axes = spectra.own_axes(covariances)
+        shape = spectra.own_axes(previous[:1])[0][0]
+        return spectra.rotated(self.volumes_and_shapes(variances, shares, shape), axes)
 
 
 class VEV(EEV):
@@ -80,12 +87,11 @@ class VEV(EEV):
     volumes_and_shapes = staticmethod(spectra.equal_shape)
 
 
-class EVE(Decomposed, Full):
+class EVE(Rotated):
     """One volume, a shape for each component, common axes."""
 
     name = parts = "EVE"
     volumes_and_shapes = staticmethod(spectra.equal_volume)
-    of_some_features = "VVV"
 
     def constrained(self, covariances, shares, previous):
         axes = spectra.fitted_axes(covariances, shares, spectra.common_axes(previous), self.volumes_and_shapes)

@@ -16,7 +16,10 @@ MOST_STEPS = 100  # of volumes and shape in turn
 MOST_SWEEPS = 10  # over all pairs of axes; EM goes on from there
 CONVERGED = 1e-12  # relative change of volumes; angle of a rotation
 
+RESOLVED = 64 * EPSILON  # eigenvalue, times D over the greatest, below which it is rounding
+
 Spectra = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]  # of variances, shares and a first shape
+Whiten = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]  # see `CovarianceStructure.whiten`
 
 
 # volumes and shapes ---------------------------------------------------------------------------------------------------
@@ -34,17 +37,14 @@ def free(variances: np.ndarray, shares: np.ndarray, shape: np.ndarray) -> np.nda
 
 def equal_volume(variances: np.ndarray, shares: np.ndarray, shape: np.ndarray) -> np.ndarray:
     """One volume: the mean of the geometric means of the variances."""
-    return _of_volume(variances, geometric_mean(variances), shares)
+    return _of_volume(variances, _geometric_means(variances), shares)
 
 
 def equal_shape(variances: np.ndarray, shares: np.ndarray, shape: np.ndarray) -> np.ndarray:
     """One shape, from `shape` (D,) on."""
-
-    def shape_of(volumes):
-        pooled = _over(shares, volumes) @ variances
-        return _over(pooled, geometric_mean(pooled))
-
-    shape, volumes = _alternated(shape, lambda shape: _over(variances, shape).mean(axis=1), shape_of)
+    shape, volumes = _alternated(
+        shape, lambda shape: _over(variances, shape).mean(axis=1), lambda volumes: _over(shares, volumes) @ variances
+    )
     return volumes[:, None] * shape
 
 
@@ -53,38 +53,38 @@ def equal_volume_of_matrices(covariances: np.ndarray, shares: np.ndarray) -> np.
     return _of_volume(covariances, _volumes(covariances), shares)
 
 
-def proportional(covariances: np.ndarray, shares: np.ndarray, shape: np.ndarray) -> np.ndarray:
+def proportional(covariances: np.ndarray, shares: np.ndarray, shape: np.ndarray, whiten: Whiten) -> np.ndarray:
     """Volumes times one matrix, from the matrix `shape` (D, D) on."""
 
     def volumes_of(shape):
-        if not shape.any():
-            return np.zeros(len(covariances))
-        return np.einsum("kij,ji->k", covariances, np.linalg.inv(shape)) / len(shape)
+        whitener, singular = whiten(shape)
+        standard = whitener @ covariances @ whitener.T
+        return np.zeros(len(covariances)) if singular[0] else np.trace(standard, axis1=1, axis2=2) / len(shape)
 
-    def shape_of(volumes):
-        pooled = np.einsum("k,kij->ij", _over(shares, volumes), covariances)
-        return _over(pooled, _volumes(pooled))
-
-    shape, volumes = _alternated(shape, volumes_of, shape_of)
+    shape, volumes = _alternated(
+        shape, volumes_of, lambda volumes: np.einsum("k,kij->ij", _over(shares, volumes), covariances)
+    )
     return volumes[:, None, None] * shape
 
 
-def geometric_mean(values: np.ndarray) -> np.ndarray:
+def _geometric_means(values: np.ndarray) -> np.ndarray:
     """Of the last axis; zero if one of them is not positive."""
     with np.errstate(divide="ignore"):
         return np.exp(np.log(np.maximum(values, 0.0)).mean(axis=-1))
 
 
 def _volumes(matrices: np.ndarray) -> np.ndarray:
-    """det^(1/D) of matrices (..., D, D); zero if it is not positive."""
+    """det^(1/D) of matrices (K, D, D); zero if it is not positive."""
     signs, logs = np.linalg.slogdet(matrices)
     return np.where(signs > 0, np.exp(logs / matrices.shape[-1]), 0.0)
 
 
 def _of_volume(covariances: np.ndarray, volumes: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """The shapes of covariances whose volumes (K,) these are, with the mean volume."""
-    ratios = _over(shares @ volumes, volumes)
-    return covariances * ratios.reshape(-1, *[1] * (covariances.ndim - 1))
+    with np.errstate(over="ignore"):
+        ratios = _over(shares @ volumes, volumes)
+        found = covariances * ratios.reshape(-1, *[1] * (covariances.ndim - 1))
+    return np.where(np.isfinite(found), found, 0.0)
 
 
 def _over(values: np.ndarray, divisors: np.ndarray) -> np.ndarray:
@@ -94,7 +94,7 @@ def _over(values: np.ndarray, divisors: np.ndarray) -> np.ndarray:
 
 
 def _alternated(shape, volumes_of, shape_of) -> tuple[np.ndarray, np.ndarray]:
-    """A shape, and the best volumes for it; each step of either raises the likelihood."""
+    """A shape of any scale, and the best volumes for it; each step of either raises the likelihood."""
     volumes = volumes_of(shape)
     for _ in range(MOST_STEPS):
         shape, before = shape_of(volumes), volumes
@@ -120,6 +120,7 @@ def common_axes(matrices: np.ndarray) -> np.ndarray:
     return np.linalg.eigh(np.einsum("k,kij->ij", weights, matrices))[1]
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of components with no volume to speak of
 def fitted_axes(covariances: np.ndarray, shares: np.ndarray, start: np.ndarray, spectra: Spectra) -> np.ndarray:
     """Common axes (D, D), at least as good as `start`.
 
@@ -137,20 +138,32 @@ def fitted_axes(covariances: np.ndarray, shares: np.ndarray, start: np.ndarray, 
     return axes
 
 
+def own_axes(covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Variances (K, D) in ascending order along the axes (K, D, D) of covariances."""
+    variances, axes = np.linalg.eigh(covariances)
+    return _resolved(variances), axes
+
+
 def variances_along(covariances: np.ndarray, axes: np.ndarray) -> np.ndarray:
     """Of covariances (K, D, D) along axes (D, D), (K, D)."""
-    return np.maximum(np.einsum("ji,kjl,li->ki", axes, covariances, axes, optimize=True), 0.0)
+    return _resolved(np.diagonal(axes.T @ covariances @ axes, axis1=1, axis2=2))
+
+
+def unresolved(covariances: np.ndarray) -> np.ndarray:
+    """Which covariances (K,) have an eigenvalue that is rounding."""
+    values = np.linalg.eigvalsh(covariances)
+    return values[:, 0] <= 2 * RESOLVED * values.shape[1] * values[:, -1]
 
 
 def _resolved(variances: np.ndarray) -> np.ndarray:
-    """Variances whose inverses are finite."""
-    return np.maximum(variances, EPSILON * variances.max(axis=1, keepdims=True) + TINY)
+    """Variances, but positive ones in place of rounding."""
+    return np.maximum(variances, RESOLVED * variances.shape[1] * variances.max(axis=1, keepdims=True) + TINY)
 
 
 def _misfit(covariances, shares, axes, spectra: Spectra) -> float:
     """-2 log-likelihood per row, without constants."""
-    variances = _resolved(variances_along(covariances, axes))
-    own = spectra(variances, shares, variances[0])
+    variances = variances_along(covariances, axes)
+    own = np.maximum(spectra(variances, shares, variances[0]), TINY)
     return float(shares @ (np.log(own) + variances / own).sum(axis=1))
 
 
@@ -159,12 +172,12 @@ def _swept(covariances, shares, axes, spectra: Spectra) -> tuple[np.ndarray, flo
     axes, turned, greatest = axes.copy(), axes.T @ covariances @ axes, 0.0
     for left, right in rounds(axes.shape[0]):
         variances = _resolved(np.diagonal(turned, axis1=1, axis2=2))
-        inverses = 1.0 / spectra(variances, shares, variances[0])
+        inverses = 1.0 / np.maximum(spectra(variances, shares, variances[0]), TINY)
         # The objective in the plane is a constant plus a cos 2 theta + b sin 2 theta.
         gains = shares[:, None] * (inverses[:, left] - inverses[:, right])
         a = (gains * 0.5 * (turned[:, left, left] - turned[:, right, right])).sum(axis=0)
         b = (gains * turned[:, left, right]).sum(axis=0)
-        angles = np.where(np.hypot(a, b) > 0, 0.5 * np.arctan2(-b, -a), 0.0)
+        angles = np.where((np.hypot(a, b) > 0) & np.isfinite(a + b), 0.5 * np.arctan2(-b, -a), 0.0)
         for matrix in (axes, turned, turned.swapaxes(1, 2)):
             _turn(matrix, left, right, angles)
         greatest = max(greatest, float(np.abs(np.sin(2.0 * angles)).max()))
