@@ -14,7 +14,7 @@ from fastem import BayesianGaussianMixture
 
 X = np.loadtxt(Path("../../examples/faithful.csv"), delimiter=",", skiprows=1)
 X = (X - X.mean(axis=0)) / X.std(axis=0)
-priors = (1e-3, 1.0, 100.0)
+priors = (1e-3, 10.0, 1e3)
 
 # %%
 # Weights of the components, and rows by component.
@@ -22,7 +22,12 @@ priors = (1e-3, 1.0, 100.0)
 figure, axes = plt.subplots(2, 3, figsize=(10, 5), height_ratios=[1, 1.6])
 for (top, bottom), prior in zip(axes.T, priors, strict=True):
     mixture = BayesianGaussianMixture(
-        n_components=10, weight_concentration_prior=prior, max_iter=5_000, tol=1e-4, random_state=0
+        n_components=10,
+        weight_concentration_prior_type="dirichlet_distribution",
+        weight_concentration_prior=prior,
+        max_iter=5_000,
+        tol=1e-4,
+        random_state=0,
     ).fit(X)
     order = np.argsort(-mixture.weights_)
     rank = np.argsort(order)
