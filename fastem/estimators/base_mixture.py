@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import DensityMixin, _fit_context
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, estimator_html_repr
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,6 +16,7 @@ from fastem.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from fastem.estimators.mixture_problem import MixtureProblem
 from fastem.estimators.parameters import Estimator
 from fastem.estimators.row_results import Write, check_method, in_blocks, of_all
+from fastem.estimators.summary import summary_of
 from fastem.estimators.validation import validated_source
 from fastem.search.seeding import METHODS
 from fastem.sources import Source
@@ -127,6 +128,21 @@ class BaseMixture(CallbackSupportMixin, DensityMixin, Estimator, ABC):
         labels : ndarray of shape (n_samples,)
         """
         return self.fit(X, y, sample_weight=sample_weight).predict(X)
+
+    def summary(self):
+        """What the fit has found, at a glance.
+
+        Returns
+        -------
+        summary : Summary
+            ``print(mixture.summary())`` shows it as text, a notebook as a table.
+        """
+        return summary_of(self)
+
+    def _html_repr(self) -> str:
+        """scikit-learn's picture of an estimator in a notebook, and the components once there are some."""
+        fitted = summary_of(self)._repr_html_() if self.__sklearn_is_fitted__() else ""
+        return estimator_html_repr(self) + fitted
 
     # what a fitted mixture says of rows -------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from fastem.estimators.base_mixture import BaseMixture
+from fastem.estimators.elliptical import EllipticalMixin
+from fastem.estimators.exchange import TwinMixin
 from fastem.estimators.mixture_problem import MixtureProblem
 from fastem.families.bayesian_gaussian import BayesianGaussianMixtureModel, Prior
 from fastem.families.covariances import STRUCTURES, CovarianceStructure, names_with
@@ -20,7 +22,7 @@ from fastem.sources import Source
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class BayesianGaussianMixture(BaseMixture):
+class BayesianGaussianMixture(EllipticalMixin, TwinMixin, BaseMixture):
     """Gaussian mixture with priors, fitted by variational inference; a drop-in for scikit-learn's.
 
     The posterior is approximated by q(Z) q(pi) prod_k q(mu_k, Lambda_k) (Bishop 2006, section 10.2; for the Dirichlet
@@ -141,6 +143,7 @@ class BayesianGaussianMixture(BaseMixture):
         "covariance_prior",
     )
     _read_with = ("covariance_type", "weight_concentration_prior_type")
+    _twin = ("sklearn.mixture", "BayesianGaussianMixture")
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMixture._parameter_constraints,
         "covariance_type": [StrOptions(set(names_with("bayesian")))],

@@ -1,11 +1,12 @@
 """A Gaussian mixture as a distribution: made from its parameters, marginal, conditional, regression."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from fastem.estimators.features import checked_names, feature_indices, other_features
 from fastem.families.conditioning import Parameters, conditional, marginal, regress
 from fastem.families.covariances import STRUCTURES, CovarianceStructure
 from fastem.families.gaussian import GaussianMixtureModel
@@ -97,7 +98,7 @@ class GaussianDistributionMixin:
         mixture._keep_model(GaussianMixtureModel(structure, weights, means, covariances, whiteners))
         mixture.n_features_in_ = means.shape[1]
         if feature_names is not None:
-            mixture.feature_names_in_ = _checked_names(feature_names, means.shape[1])
+            mixture.feature_names_in_ = checked_names(feature_names, means.shape[1])
         # It has learned from no rows, and has no bound that a further fit could fall below.
         mixture.converged_, mixture.n_iter_, mixture.n_samples_seen_, mixture.lower_bound_ = False, 0, 0.0, -np.inf
         return mixture
@@ -128,7 +129,7 @@ class GaussianDistributionMixin:
         array([[[3.]]])
         """
         check_is_fitted(self)
-        chosen = self._indices(features)
+        chosen = feature_indices(self, features)
         return self._like(marginal(self._model(), chosen), chosen)
 
     def condition(self, values):
@@ -162,9 +163,9 @@ class GaussianDistributionMixin:
         check_is_fitted(self)
         if not isinstance(values, Mapping):
             raise ValueError("values must be a mapping from features to numbers.")
-        known = self._indices(values, "values")
+        known = feature_indices(self, values, "values")
         point = checked_array(list(values.values()), (len(known),), "values")
-        rest = self._rest(known)
+        rest = other_features(self, known)
         return self._like(conditional(self._model(), known, rest, point), rest)
 
     def regress(self, X, targets, *, return_cov=False):
@@ -202,32 +203,13 @@ class GaussianDistributionMixin:
                [1.5]])
         """
         check_is_fitted(self)
-        wanted = self._indices(targets, "targets")
-        known = self._rest(wanted)
+        wanted = feature_indices(self, targets, "targets")
+        known = other_features(self, wanted)
         inputs = self.marginal(known)
         rows = validate_data(inputs, X, reset=False, dtype=np.float64)
         model, given = self._model(), inputs._model()
         mean, covariance = regress(model, given, (known, wanted), rows, with_covariances=return_cov)
         return (mean, covariance) if return_cov else mean
-
-    # features ---------------------------------------------------------------------------------------------------------
-
-    def _indices(self, features: Any, name: str = "features") -> list[int]:
-        """Indices of features that are given by index or name, one or several."""
-        names = getattr(self, "feature_names_in_", None)
-        features = features if isinstance(features, Iterable) and not isinstance(features, str) else [features]
-        found = [_index(feature, self.n_features_in_, names) for feature in features]
-        if not found:
-            raise ValueError(f"{name} must hold at least one feature.")
-        if len(set(found)) < len(found):
-            raise ValueError(f"{name} holds a feature twice.")
-        return found
-
-    def _rest(self, chosen: Sequence[int]) -> list[int]:
-        rest = [j for j in range(self.n_features_in_) if j not in set(chosen)]
-        if not rest:
-            raise ValueError("At least one feature must be left.")
-        return rest
 
     def _like(self, parameters: Parameters, features: list[int]):
         """A mixture with the settings of this one, of some of its features."""
@@ -245,21 +227,6 @@ class GaussianDistributionMixin:
             feature_names=None if names is None else names[features],
             **settings,
         )
-
-
-def _index(feature: Any, n_features: int, names: np.ndarray | None) -> int:
-    if isinstance(feature, str):
-        if names is None:
-            raise ValueError(f"Feature {feature!r} has a name, but the mixture knows no feature_names_in_.")
-        places = np.flatnonzero(names == feature)
-        if not len(places):
-            raise ValueError(f"Unknown feature {feature!r}; there are {', '.join(map(str, names))}.")
-        return int(places[0])
-    if not isinstance(feature, int | np.integer) or isinstance(feature, bool):
-        raise ValueError(f"A feature must be an index or a name, got {feature!r}.")
-    if not -n_features <= feature < n_features:
-        raise ValueError(f"Feature {feature} is out of range: there are {n_features}.")
-    return int(feature) % n_features
 
 
 # parameters from outside ----------------------------------------------------------------------------------------------
@@ -318,10 +285,3 @@ def _not_positive(name: str, structure: CovarianceStructure, singular: np.ndarra
     whose = "" if structure.shared else f" of components {np.flatnonzero(singular).tolist()}"
     what = "positive-definite" if structure.correlated else "positive"
     return f"The {name}{whose} must be {what}."
-
-
-def _checked_names(names: Sequence[str], n_features: int) -> np.ndarray:
-    names = [str(name) for name in names] if not isinstance(names, str) else [names]
-    if len(names) != n_features or len(set(names)) < n_features:
-        raise ValueError(f"feature_names must hold {n_features} different names, got {names}.")
-    return np.array(names, dtype=object)

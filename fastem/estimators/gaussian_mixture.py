@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from fastem.estimators.elliptical import EllipticalMixin
+from fastem.estimators.exchange import TwinMixin
 from fastem.estimators.gaussian_distribution import GaussianDistributionMixin
 from fastem.estimators.likelihood_mixture import LikelihoodMixture
 from fastem.estimators.mixture_problem import LikelihoodProblem
@@ -20,7 +22,7 @@ from fastem.sources import Source
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class GaussianMixture(GaussianDistributionMixin, LikelihoodMixture):
+class GaussianMixture(GaussianDistributionMixin, EllipticalMixin, TwinMixin, LikelihoodMixture):
     """Gaussian mixture fitted by Expectation-Maximization; a drop-in for `sklearn.mixture.GaussianMixture`.
 
     The density is sum_k w_k N(x | mu_k, Sigma_k). Each iteration is one fused pass over the rows: responsibilities
@@ -148,6 +150,7 @@ class GaussianMixture(GaussianDistributionMixin, LikelihoodMixture):
 
     _lasting = ("n_components", "covariance_type")
     _read_with = ("covariance_type",)
+    _twin = ("sklearn.mixture", "GaussianMixture")
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **LikelihoodMixture._parameter_constraints,
         "covariance_type": [StrOptions(set(STRUCTURES))],

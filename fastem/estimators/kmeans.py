@@ -1,5 +1,6 @@
 """The scikit-learn face of k-means."""
 
+import os
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 from numbers import Integral, Real
@@ -15,6 +16,7 @@ from fastem.engine.loop import Fit
 from fastem.engine.stopping import Gain, Rest
 from fastem.estimators import fitting, partial_fit
 from fastem.estimators.callbacks import CallbackSupportMixin, with_callbacks
+from fastem.estimators.exchange import TwinMixin
 from fastem.estimators.parameters import Estimator
 from fastem.estimators.problem import Problem, Report
 from fastem.estimators.row_results import Write, check_method, in_blocks, of_all
@@ -28,7 +30,9 @@ SMALL_WORK = 4_000_000  # rows * clusters * features up to which one call for al
 
 
 @dataclass(eq=False, repr=False)
-class KMeans(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Estimator):
+class KMeans(
+    TwinMixin, CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Estimator
+):
     """k-means clustering by Lloyd's algorithm; a drop-in for `sklearn.cluster.KMeans` on dense data.
 
     Minimises the inertia, sum_n w_n min_k |x_n - c_k|^2. An iteration is one pass over the rows: every row finds its
@@ -125,6 +129,7 @@ class KMeans(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
     copy_x: bool = True
 
     _lasting = ("n_clusters",)
+    _twin = ("sklearn.cluster", "KMeans")
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_clusters": [Interval(Integral, 1, None, closed="left")],
         "init": [StrOptions({"k-means++", "random"}), callable, "array-like"],
@@ -229,6 +234,13 @@ class KMeans(CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerM
 
     def _source(self, X, sample_weight=None, **options: Any) -> Source:
         return validated_source(self, X, sample_weight, **options)
+
+    def _complete(self) -> None:
+        super()._complete()
+        self.counts_ = np.bincount(self.labels_, minlength=self.n_clusters).astype(np.float64)
+
+    def _complete_twin(self, twin: Any) -> None:
+        twin._n_threads = os.cpu_count() or 1  # which its `predict` takes
 
     def _model(self) -> Centers:
         return replace(Centers.of(self.cluster_centers_), shares=self.counts_ / self.counts_.sum())

@@ -16,6 +16,7 @@ from scipy.special import betaln, digamma, gammaln, multigammaln
 
 from fastem.families.cached import cached_property
 from fastem.families.covariances import CovarianceStructure, Moments, Scatter
+from fastem.families.ellipses import Ellipses
 from fastem.families.gaussian import GaussianMixtureModel, check_that_rows_are_in_range
 from fastem.families.model import MixtureModel
 from fastem.kernels import passes
@@ -181,6 +182,10 @@ class BayesianGaussianMixtureModel(MixtureModel):
     def mixture(self) -> GaussianMixtureModel:
         """The Gaussian mixture with the means of the weights and means, and the inverses of the mean precisions."""
         return GaussianMixtureModel(self.structure, self.weights, self.means, self.covariances, self.whiteners)
+
+    def ellipses(self) -> Ellipses:
+        """The components of `mixture` as ellipsoids."""
+        return self.mixture.ellipses()
 
     # M-step -----------------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from scipy.linalg import solve_triangular
 
 from fastem.families.cached import cached_property
 from fastem.families.covariances import EPSILON, TINY, CovarianceStructure, Moments, Scatter
+from fastem.families.ellipses import Ellipses
 from fastem.families.model import LikelihoodModel
 from fastem.kernels import passes
 from fastem.kernels.accumulation import accumulated, in_single_precision
@@ -140,6 +141,11 @@ class GaussianMixtureModel(LikelihoodModel):
             mine = labels == k
             rows[mine] = self.means[k] + solve_triangular(whitener, rows[mine].T, lower=True).T
         return rows, labels
+
+    def ellipses(self) -> Ellipses:
+        """The components as ellipsoids."""
+        scales = self.structure.as_matrices(self.covariances, *self.means.shape)
+        return Ellipses(self.weights, self.means, scales, np.full(self.n_components, np.inf))
 
     # M-step -----------------------------------------------------------------------------------------------------------
 

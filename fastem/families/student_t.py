@@ -10,6 +10,7 @@ from scipy.special import digamma, gammaln
 
 from fastem.families.cached import cached_property
 from fastem.families.covariances import Moments
+from fastem.families.ellipses import Ellipses
 from fastem.families.gaussian import EMPTY, GaussianMixtureModel, check_that_rows_are_in_range
 from fastem.families.gaussian import Statistics as GaussianStatistics
 from fastem.families.model import LikelihoodModel
@@ -144,6 +145,10 @@ class StudentTMixtureModel(LikelihoodModel):
         nu = self.degrees_of_freedom[labels]
         precisions = random_state.chisquare(nu) / nu
         return self.means[labels] + (rows - self.means[labels]) / np.sqrt(precisions)[:, None], labels
+
+    def ellipses(self) -> Ellipses:
+        """The components as ellipsoids."""
+        return replace(self.gaussian.ellipses(), degrees_of_freedom=self.degrees_of_freedom)
 
     # M-step -----------------------------------------------------------------------------------------------------------
 

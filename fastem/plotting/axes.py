@@ -1,6 +1,5 @@
 """Axes, colours and names that all displays need."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -22,21 +21,6 @@ def name_of(estimator: Any, feature: int) -> str:
     """The name of a feature, its number if it has none."""
     names = getattr(estimator, "feature_names_in_", None)
     return f"feature {feature}" if names is None else str(names[feature])
-
-
-def indices(estimator: Any, features: Any) -> list[int]:
-    """Features given by name or number, one or several, as numbers; ValueError if there is no such feature."""
-    listed = list(features) if isinstance(features, Iterable) and not isinstance(features, str) else [features]
-    names = [str(name) for name in getattr(estimator, "feature_names_in_", [])]
-    found = []
-    for feature in listed:
-        known = feature in names if isinstance(feature, str) else 0 <= feature < estimator.n_features_in_
-        if not known:
-            raise ValueError(f"Unknown feature {feature!r}; there are {', '.join(names) or estimator.n_features_in_}.")
-        found.append(names.index(feature) if isinstance(feature, str) else int(feature))
-    if len(set(found)) < len(found) or not found:
-        raise ValueError(f"features must hold different features, got {features!r}.")
-    return found
 
 
 def add_caption(axes: Any, text: str) -> None:

@@ -5,55 +5,26 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from sklearn.utils.validation import check_is_fitted
 
-from fastem.estimators.bayesian_gaussian_mixture import BayesianGaussianMixture
-from fastem.estimators.gaussian_mixture import GaussianMixture
-from fastem.estimators.student_t_mixture import StudentTMixture
-from fastem.families.covariances import STRUCTURES
+from fastem.estimators.elliptical import EllipticalMixin
+from fastem.families.ellipses import Ellipses
 
 REACH = 3.5  # standard deviations of a component that a frame shows
 
 
 @dataclass(frozen=True)
-class Components:
-    """Elliptical components.
-
-    Attributes
-    ----------
-    weights : ndarray of shape (K,)
-    means : ndarray of shape (K, D)
-    scales : ndarray of shape (K, D, D)
-        Covariances, or the scale matrices of Student's t.
-    degrees_of_freedom : ndarray of shape (K,)
-        Infinite for Gaussians.
-    """
-
-    weights: np.ndarray
-    means: np.ndarray
-    scales: np.ndarray
-    degrees_of_freedom: np.ndarray
+class Components(Ellipses):
+    """Elliptical components with an outline."""
 
     @classmethod
     def of(cls, estimator: Any) -> "Components":
         """Those of a fitted Gaussian, Bayesian Gaussian or Student's t mixture; TypeError for any other estimator."""
-        if not isinstance(estimator, GaussianMixture | BayesianGaussianMixture | StudentTMixture):
+        if not isinstance(estimator, EllipticalMixin):
             raise TypeError(
                 "A picture needs a GaussianMixture, BayesianGaussianMixture or StudentTMixture, got "
                 f"{type(estimator).__name__}."
             )
-        check_is_fitted(estimator)
-        robust = isinstance(estimator, StudentTMixture)
-        arrays = estimator.scales_ if robust else estimator.covariances_
-        scales = STRUCTURES[estimator.covariance_type].as_matrices(arrays, *estimator.means_.shape)
-        none = np.full(len(estimator.weights_), np.inf)
-        freedom = np.broadcast_to(estimator.degrees_of_freedom_, none.shape) if robust else none
-        return cls(estimator.weights_, estimator.means_, scales, freedom)
-
-    def of_features(self, features: list[int]) -> "Components":
-        """The marginal distributions of some features."""
-        chosen = np.ix_(range(len(self.weights)), features, features)
-        return Components(self.weights, self.means[:, features], self.scales[chosen], self.degrees_of_freedom)
+        return cls(**vars(estimator._ellipses()))
 
     @property
     def alive(self) -> list[int]:
@@ -65,24 +36,18 @@ class Components:
         means, deviations = self.means[self.alive, feature], np.sqrt(self.scales[self.alive, feature, feature])
         return float((means - REACH * deviations).min()), float((means + REACH * deviations).max())
 
-    def densities(self, points: np.ndarray) -> np.ndarray:
-        """w_k p(x | k) of points (n, D), as (n, K)."""
-        columns = [
-            weight * stats.multivariate_t(mean, scale, df=nu, allow_singular=True).pdf(points)
-            for weight, mean, scale, nu in zip(
-                self.weights, self.means, self.scales, self.degrees_of_freedom, strict=True
-            )
-        ]
-        return np.stack([np.broadcast_to(column, len(points)) for column in columns], axis=1)
+    def densities(self, x: np.ndarray) -> np.ndarray:
+        """w_k p(x | k) of numbers (n,), as (n, K), of the first feature."""
+        deviations = np.sqrt(self.scales[:, 0, 0])
+        return (
+            self.weights
+            / deviations
+            * stats.t.pdf((x[:, None] - self.means[:, 0]) / deviations, self.degrees_of_freedom)
+        )
 
     def outline(self, k: int, level: float) -> np.ndarray:
-        """The ellipse (n, 2) that holds a share `level` of component k, of two features.
-
-        Squared Mahalanobis distances of D Gaussian features follow chi2(D), of Student's t D F(D, nu).
-        """
-        nu = self.degrees_of_freedom[k]
-        square = stats.chi2.ppf(level, 2) if np.isinf(nu) else 2 * stats.f.ppf(level, 2, nu)
+        """The ellipse (n, 2) that holds a share `level` of component k, of two features."""
         angles = np.linspace(0, 2 * np.pi, 181)
         eigenvalues, axes = np.linalg.eigh(self.scales[k])
-        circle = np.stack([np.cos(angles), np.sin(angles)])
-        return self.means[k] + ((axes * np.sqrt(np.maximum(eigenvalues, 0.0) * square)) @ circle).T
+        radii = np.sqrt(np.maximum(eigenvalues, 0.0) * self.squared_radii(level)[k])
+        return self.means[k] + ((axes * radii) @ np.stack([np.cos(angles), np.sin(angles)])).T

@@ -6,7 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LogNorm
 
-from fastem.plotting.axes import add_caption, axes_or_new, colors, indices, name_of
+from fastem.estimators.features import feature_indices
+from fastem.plotting.axes import add_caption, axes_or_new, colors, name_of
 from fastem.plotting.components import Components
 from fastem.plotting.rows import Shown, show
 
@@ -96,9 +97,8 @@ class MixtureDisplay:
             If a feature is unknown, or X does not fit.
         """
         everything = Components.of(estimator)
-        chosen = indices(
-            estimator, range(min(estimator.n_features_in_, MOST_FEATURES)) if features is None else features
-        )
+        first = range(min(estimator.n_features_in_, MOST_FEATURES))
+        chosen = feature_indices(estimator, first if features is None else features)
         components = everything.of_features(chosen)
         frames = [components.frame(j) for j in range(len(chosen))]
         rows = None if X is None else show(estimator, X, sample_weight, chosen, frames)
@@ -159,7 +159,7 @@ class MixtureDisplay:
         if self.rows is not None and self.rows.n_rows:
             self._plot_histogram(ax, j)
         x = np.linspace(*alone.frame(0), CURVE)
-        densities = alone.densities(x[:, None])
+        densities = alone.densities(x)
         ax.plot(x, densities.sum(axis=1), color=plt.rcParams["text.color"], lw=2.5)
         for k, color in zip(alone.alive, colors(len(alone.alive)), strict=True):
             ax.plot(x, densities[:, k], color=color, lw=1.2)

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from fastem.plotting.axes import add_caption, axes_or_new, colors, indices, name_of
+from fastem.estimators.features import feature_indices
+from fastem.plotting.axes import add_caption, axes_or_new, colors, name_of
 from fastem.plotting.rows import sample_of
 from fastem.sources.chunks import Chunks
 
@@ -75,7 +76,7 @@ class ResponsibilityDisplay:
         """
         check_is_fitted(estimator)
         everything = range(estimator.n_features_in_)
-        chosen = indices(estimator, everything) if features is None else indices(estimator, features)
+        chosen = feature_indices(estimator, everything) if features is None else feature_indices(estimator, features)
         if features is not None and len(chosen) != 2:
             raise ValueError(f"features must be two, got {features!r}.")
         rows, n_rows = sample_of(estimator, X, sample_weight)
