@@ -193,7 +193,7 @@ class EM(Estimator):
         watch, checkpoint = _Watch(tuple(self.callbacks)), self._checkpoint(start, source)
         fit = Fit(start, RULES[self.stopping](self.tol), accelerator(self.acceleration))
         if checkpoint is not None:
-            fit = checkpoint.state(Fit) or fit
+            fit = checkpoint.state(Fit, lambda found: _check_run(found, fit)) or fit
             checkpoint.keep(fit, now=True)  # before the work: it tells whether the file can be written
         keep = None if checkpoint is None else checkpoint.keep
         try:
@@ -239,6 +239,13 @@ class EM(Estimator):
         check_is_fitted(self)
         source = validated_source(self, X, sample_weight)
         return UserModel(self.model_, self._layout).e_step(source).lower_bound
+
+
+def _check_run(found: Fit, new: Fit) -> None:
+    """Raise ValueError if a run from a file is of another kind than a new one."""
+    kinds = [(type(run.model), type(run.model.model), type(run.stop), type(run.accelerate)) for run in (found, new)]
+    if kinds[0] != kinds[1] or found.schedule is not None:
+        raise ValueError("it is of another kind of fit")
 
 
 class _Watch:

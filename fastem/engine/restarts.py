@@ -31,6 +31,13 @@ class Record:
     best: Fit | None = None
     running: Fit | None = None
 
+    def check(self, n_starts: int, check: Callable[[Fit], None]) -> None:
+        """Raise ValueError if a record from a file cannot be one of so many starts, or `check` raises it of a run."""
+        if not 0 <= self.finished <= n_starts or (self.best is None) != (self.finished == 0):
+            raise ValueError(f"it says that {self.finished} starts have been run")
+        for fit in filter(None, (self.best, self.running)):
+            check(fit)
+
     def add(self, fit: Fit, merit: Callable[[Fit], Any]) -> None:
         """A start has been run; the first of equal merits counts."""
         if self.best is None or merit(fit) > merit(self.best):

@@ -144,6 +144,7 @@ class BayesianGaussianMixture(EllipticalMixin, TwinMixin, BaseMixture):
     )
     _read_with = ("covariance_type", "weight_concentration_prior_type")
     _twin = ("sklearn.mixture", "BayesianGaussianMixture")
+    _model_class: ClassVar[type] = BayesianGaussianMixtureModel
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMixture._parameter_constraints,
         "covariance_type": [StrOptions(set(names_with("bayesian")))],
@@ -185,7 +186,8 @@ class BayesianGaussianMixture(EllipticalMixin, TwinMixin, BaseMixture):
             mean = data_mean if mean is None else mean
             covariance = structure.of_matrices(data_covariance) if covariance is None else covariance
         shape = structure.of_matrices(np.eye(d)).shape
-        covariance = checked_array(covariance, shape, "covariance_prior") if shape else np.float64(covariance)
+        covariance = np.asarray(covariance, dtype=np.float64)
+        covariance = checked_array(covariance, shape, "covariance_prior") if shape else covariance
         if self.covariance_prior is not None:
             _check_positive(np.asarray(covariance))
         return Prior(

@@ -101,6 +101,7 @@ class BernoulliMixture(DiscreteMixture):
 
     probabilities_init: Any = None
 
+    _model_class: ClassVar[type] = BernoulliMixtureModel
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **DiscreteMixture._parameter_constraints,
         "probabilities_init": ["array-like", None],

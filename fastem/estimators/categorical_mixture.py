@@ -113,6 +113,7 @@ class CategoricalMixture(DiscreteMixture):
     probabilities_init: Any = None
 
     _lasting = (*DiscreteMixture._lasting, "n_levels")
+    _model_class: ClassVar[type] = CategoricalMixtureModel
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **DiscreteMixture._parameter_constraints,
         "probabilities_init": [list, tuple, None],
@@ -155,6 +156,8 @@ class CategoricalMixture(DiscreteMixture):
 
     def _model_with(self, weights, means):
         n_levels = np.array([np.shape(column)[-1] for column in means])
+        if not np.array_equal(n_levels, self.n_levels_):
+            raise ValueError(f"probabilities_ have {n_levels} levels, n_levels_ is {self.n_levels_}.")
         blank = CategoricalMixtureModel(weights, np.empty((len(weights), n_levels.sum())), n_levels=n_levels)
         return replace(blank, means=self._joined(means, "probabilities_", blank))
 

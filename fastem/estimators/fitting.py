@@ -34,6 +34,7 @@ def fit(problem: Problem, X: Any, y: Any, sample_weight: Any) -> Any:
     source = estimator._source(X, sample_weight, reset=True, ensure_min_samples=problem.min_rows, seed=seed)
     if checkpoint is not None:
         checkpoint.bind(source.fingerprint())
+        checkpoint.believe(lambda: record.check(problem.n_starts, lambda fit: problem.check(fit, source)))
     begin = problem.runs(source, random_state)
     metadata = {"n_samples": source.n_rows, "sample_weight": sample_weight}
     tasks = Tasks(problem, estimator.max_iter, X=X, y=y, metadata=metadata)

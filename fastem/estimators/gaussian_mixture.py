@@ -151,6 +151,7 @@ class GaussianMixture(GaussianDistributionMixin, EllipticalMixin, TwinMixin, Lik
     _lasting = ("n_components", "covariance_type")
     _read_with = ("covariance_type",)
     _twin = ("sklearn.mixture", "GaussianMixture")
+    _model_class: ClassVar[type] = GaussianMixtureModel
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **LikelihoodMixture._parameter_constraints,
         "covariance_type": [StrOptions(set(STRUCTURES))],

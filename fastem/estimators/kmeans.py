@@ -130,6 +130,7 @@ class KMeans(
 
     _lasting = ("n_clusters",)
     _twin = ("sklearn.cluster", "KMeans")
+    _model_class: ClassVar[type] = Centers
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_clusters": [Interval(Integral, 1, None, closed="left")],
         "init": [StrOptions({"k-means++", "random"}), callable, "array-like"],
@@ -357,20 +358,29 @@ class KMeansProblem(Problem):
             )
         tol = own.tol * search.mean_variance
 
+        variant = self.variant(source.n_features, random_state, 0, tol)
+
         def online(number: int) -> Fit:
-            return Fit(search.next(), Gain(tol), schedule=partial_fit.schedule(self, source.n_features))
+            return Fit(search.next(), **variant)
 
         def in_passes(number: int) -> Fit:
-            return Fit(search.improved(tol), Rest(tol), e_step=Refilling())
+            return Fit(search.improved(tol), **variant)
 
         def in_memory(number: int) -> Fit:
             centers, n_iter = search.at_rest(search.next(), tol, own.max_iter)
-            return Fit(centers, Rest(tol), n_iter=n_iter, converged=True)
+            return Fit(centers, **variant, n_iter=n_iter, converged=True)
 
         if own.learning_method == "online":
             return online
         small = search.sample.complete and own.n_clusters * search.sample.rows.size <= SMALL_WORK
         return in_memory if small else in_passes
+
+    def variant(
+        self, n_features: int, random_state: np.random.RandomState, number: int, tol: float = 0.0
+    ) -> dict[str, Any]:
+        if self.estimator.learning_method == "online":
+            return {"stop": Gain(tol), "schedule": partial_fit.schedule(self, n_features)}
+        return {"stop": Rest(tol), "e_step": Refilling()}
 
     def search(self, source: Source, random_state: np.random.RandomState) -> CenterSearch:
         return CenterSearch(source, self.estimator.n_clusters, self.estimator.init, random_state)

@@ -103,6 +103,7 @@ class MultinomialMixture(DiscreteMixture):
 
     probabilities_init: Any = None
 
+    _model_class: ClassVar[type] = MultinomialMixtureModel
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **DiscreteMixture._parameter_constraints,
         "probabilities_init": ["array-like", None],

@@ -100,6 +100,7 @@ class PoissonMixture(DiscreteMixture):
 
     rates_init: Any = None
 
+    _model_class: ClassVar[type] = PoissonMixtureModel
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **DiscreteMixture._parameter_constraints,
         "rates_init": ["array-like", None],

@@ -44,6 +44,27 @@ class Problem(ABC):
         return 1
 
     @abstractmethod
+    def variant(self, n_features: int, random_state: np.random.RandomState, number: int) -> dict[str, Any]:
+        """How EM is run, as arguments of `Fit`."""
+
+    def check(self, fit: Fit, source: Source) -> None:
+        """Raise ValueError if a run from a file cannot be one of this problem: what it holds reaches compiled code."""
+        own, start = self.estimator, fit.model
+        for model in filter(None, (start, fit.proposal, fit.best, getattr(fit.accelerate, "before", None))):
+            if type(model) is not own._model_class:
+                raise ValueError(f"it is of a {type(model).__name__}")
+            model.check()
+            structure = getattr(model, "structure", None)
+            if structure is not None and structure.name != own.covariance_type:
+                raise ValueError(f"it has covariances of the structure {structure.name}")
+            if model.n_features != source.n_features or model.n_components != start.n_components:
+                raise ValueError(f"it is of {model.n_components} components and {model.n_features} features")
+        new = Fit(start, **self.variant(source.n_features, np.random.RandomState(0), 0))
+        kinds = [(type(run.stop), type(run.accelerate), type(run.e_step), run.schedule) for run in (fit, new)]
+        if kinds[0] != kinds[1] or min(fit.n_iter, fit.n_steps, fit.seen) < 0:
+            raise ValueError("it is of another kind of fit")
+
+    @abstractmethod
     def runs(self, source: Source, random_state: np.random.RandomState) -> Callable[[int], Fit]:
         """What makes the run with a number, from a new start each time."""
 

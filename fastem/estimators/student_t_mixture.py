@@ -116,6 +116,7 @@ class StudentTMixture(EllipticalMixin, LikelihoodMixture):
 
     _lasting = ("n_components", "covariance_type", "degrees_of_freedom")
     _read_with = ("covariance_type",)
+    _model_class: ClassVar[type] = StudentTMixtureModel
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **LikelihoodMixture._parameter_constraints,
         "covariance_type": [StrOptions(set(names_with("student_t")))],

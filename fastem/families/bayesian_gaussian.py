@@ -15,6 +15,7 @@ import numpy as np
 from scipy.special import betaln, digamma, gammaln, multigammaln
 
 from fastem.families.cached import cached_property
+from fastem.families.checks import check_arrays, rows_and_columns
 from fastem.families.covariances import CovarianceStructure, Moments, Scatter
 from fastem.families.ellipses import Ellipses
 from fastem.families.gaussian import GaussianMixtureModel, check_that_rows_are_in_range
@@ -125,6 +126,16 @@ class BayesianGaussianMixtureModel(MixtureModel):
     @property
     def n_features(self) -> int:
         return self.means.shape[1]
+
+    def check(self) -> None:
+        k, d = rows_and_columns(self.means, "means")
+        shape = self.structure.shape(k, d)
+        concentration = (2, k) if self.prior.process else (k,)
+        check_arrays(self, concentration=concentration, mean_precision=(k,), degrees_of_freedom=(k,))
+        check_arrays(self, covariances=shape, whiteners=shape)
+        check_arrays(self.prior, mean=(d,), covariance=self.structure.shape(1, d)[not self.structure.shared :])
+        if self.scatter is not None:
+            check_arrays(self.scatter, centre=(d,), matrix=(d, d))
 
     @cached_property
     def weights(self) -> np.ndarray:

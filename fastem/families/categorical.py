@@ -24,6 +24,14 @@ class CategoricalMixtureModel(DiscreteMixtureModel):
 
     n_levels: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
+    def check(self) -> None:
+        super().check()
+        levels = self.n_levels
+        if levels.dtype != np.int64 or levels.ndim != 1 or not (levels > 0).all() or levels.max() > self.means.shape[1]:
+            raise ValueError(f"n_levels is {levels!r}")
+        if levels.sum() != self.means.shape[1]:  # the kernel looks a level up where the column begins
+            raise ValueError(f"n_levels has {levels.sum()} levels, means {self.means.shape[1]}")
+
     @property
     def n_features(self) -> int:
         return len(self.n_levels)

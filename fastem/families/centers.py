@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from fastem.families.cached import cached_property
+from fastem.families.checks import check_arrays, rows_and_columns
 from fastem.kernels.clusters import kmeans as kernel
 from fastem.kernels.passes import HEADER
 from fastem.sources import Block, Source
@@ -75,6 +76,20 @@ class Centers:
     @classmethod
     def of(cls, means: np.ndarray) -> "Centers":
         return cls(means, means.mean(axis=0))
+
+    @property
+    def n_components(self) -> int:
+        return len(self.means)
+
+    @property
+    def n_features(self) -> int:
+        return self.means.shape[1]
+
+    def check(self) -> None:
+        """Raise ValueError if the arrays of centres from a file do not go together."""
+        k, d = rows_and_columns(self.means, "means")
+        check_arrays(self, origin=(d,), shares=None if self.shares is None else (k,))
+        check_arrays(self, means=(k, d), counts=None if self.counts is None else (k,))
 
     @cached_property
     def kernel_parameters(self) -> kernel.KMeansParameters:

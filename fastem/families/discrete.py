@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import numpy as np
 
 from fastem.families.cached import cached_property
+from fastem.families.checks import check_arrays, rows_and_columns
 from fastem.families.model import LikelihoodModel
 from fastem.kernels.accumulation import accumulated
 from fastem.kernels.assignments import SOFT, Assignment
@@ -122,6 +123,10 @@ class DiscreteMixtureModel(LikelihoodModel):
     @abstractmethod
     def _draw(self, k: int, size: int, random_state: np.random.RandomState) -> np.ndarray:
         """Rows (size, D) of component k."""
+
+    def check(self) -> None:
+        k, _ = rows_and_columns(self.means, "means")
+        check_arrays(self, weights=(k,))
 
     # shape ------------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from fastem.families.cached import cached_property
+from fastem.families.checks import check_arrays, rows_and_columns
 from fastem.families.covariances import EPSILON, TINY, CovarianceStructure, Moments, Scatter
 from fastem.families.ellipses import Ellipses
 from fastem.families.model import LikelihoodModel
@@ -88,6 +89,13 @@ class GaussianMixtureModel(LikelihoodModel):
     @property
     def n_features(self) -> int:
         return self.means.shape[1]
+
+    def check(self) -> None:
+        k, d = rows_and_columns(self.means, "means")
+        shape = self.structure.shape(k, d)
+        check_arrays(self, weights=(k,), covariances=shape, whiteners=shape)
+        if self.scatter is not None:
+            check_arrays(self.scatter, centre=(d,), matrix=(d, d))
 
     @property
     def n_parameters(self) -> int:

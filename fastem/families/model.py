@@ -38,6 +38,10 @@ class MixtureModel(ABC):
     def kernel_parameters(self) -> Any:
         """What the compiled passes read."""
 
+    @abstractmethod
+    def check(self) -> None:
+        """Raise ValueError if the arrays of a model from a file do not go together."""
+
     # steps ------------------------------------------------------------------------------------------------------------
 
     @abstractmethod

@@ -9,6 +9,7 @@ from scipy.optimize import brentq
 from scipy.special import digamma, gammaln
 
 from fastem.families.cached import cached_property
+from fastem.families.checks import check_arrays
 from fastem.families.covariances import Moments
 from fastem.families.ellipses import Ellipses
 from fastem.families.gaussian import EMPTY, GaussianMixtureModel, check_that_rows_are_in_range
@@ -89,6 +90,10 @@ class StudentTMixtureModel(LikelihoodModel):
     @property
     def n_features(self) -> int:
         return self.gaussian.n_features
+
+    def check(self) -> None:
+        self.gaussian.check()
+        check_arrays(self, degrees_of_freedom=self.weights.shape)
 
     @property
     def n_parameters(self) -> int:

@@ -62,6 +62,11 @@ class Checkpoint:
             check(state)
         return state
 
+    def believe(self, check: Callable[[], None]) -> None:
+        """Call a check of what `state` has returned: what it raises is a ValueError that names the file."""
+        with named(self.path, CHECKPOINT):
+            check()
+
     def bind(self, fingerprint: str) -> None:
         """Say which data the fit is of; ValueError if the file is about others."""
         self.fingerprint = fingerprint

@@ -74,7 +74,29 @@ def load(path: str | os.PathLike[str]) -> Any:
                 raise ValueError(f"{key!r} is not the name of a fitted attribute")
         model = _class(texts["class"])(**parameters)
         vars(model).update(attributes)
+        if model.__sklearn_is_fitted__():
+            _check(model)
     return model
+
+
+def _check(model: Any) -> None:
+    """Raise ValueError if parameters and fitted attributes from a file do not go together."""
+    model._validate_params()
+    found = model._model()
+    found.check()
+    expected = type(model)(**model.get_params(deep=False))
+    expected._keep_model(found)
+    expected.n_features_in_ = found.n_features
+    for name, value in vars(expected).items():
+        if hasattr(model, name) and _is_fitted_name(name) and _shape(getattr(model, name)) != _shape(value):
+            raise ValueError(f"{name} has the shape {_shape(getattr(model, name))}, expected {_shape(value)}")
+    names = getattr(model, "feature_names_in_", None)
+    if model.n_features_in_ != found.n_features or (names is not None and np.shape(names) != (found.n_features,)):
+        raise ValueError(f"the model has {found.n_features} features, but not so many in n_features_in_ or their names")
+
+
+def _shape(value: Any) -> Any:
+    return list(map(np.shape, value)) if _is_list_of_arrays(value) else np.shape(value)
 
 
 def _class(name: str) -> Any:

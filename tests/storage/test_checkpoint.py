@@ -17,7 +17,7 @@ from numpy.testing import assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 
 import fastem
-from fastem import GaussianMixture, KMeans
+from fastem import CategoricalMixture, GaussianMixture, KMeans
 from fastem.engine import loop as em
 from fastem.storage import tensors
 from fastem.storage.atomic import atomic_write
@@ -275,6 +275,24 @@ def test_forged_states_are_refused(kind, tmp_path):
     rewrite(path, FORGERIES[kind])
     with pytest.raises(ValueError, match=r"fit\.checkpoint: damaged, or not a checkpoint"):
         GaussianMixture(3, random_state=0, checkpoint=path).fit(X)
+
+
+@pytest.mark.parametrize("levels", [[2**30] * 2, [-5, 7], [1, 1], [[2, 2]], [2.0, 2.0]])
+def test_levels_that_would_lead_a_kernel_astray(levels, tmp_path, monkeypatch):
+    answers, path = (X > 1).astype(float), tmp_path / "fit.checkpoint"
+    options = {"random_state": 0, "tol": 0.0, "max_iter": 4, "subsampling": False, "checkpoint": path}
+    with monkeypatch.context() as patch:
+        interrupting(patch, em, "_iterate", 3)
+        with pytest.raises(KeyboardInterrupt):
+            CategoricalMixture(2, **options).fit(answers)
+
+    def change(state, arrays):
+        name = state["fields"]["running"]["fields"]["model"]["fields"]["n_levels"]["array"]
+        arrays[name] = np.array(levels)
+
+    rewrite(path, change)
+    with pytest.raises(ValueError, match=r"fit\.checkpoint: damaged, or not a checkpoint"):
+        CategoricalMixture(2, **options).fit(answers)
 
 
 @forks

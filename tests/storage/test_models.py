@@ -165,6 +165,31 @@ def test_every_bit_counts(model, path):
     assert not changed
 
 
+@pytest.mark.parametrize("covariance_type", COVARIANCES)
+@pytest.mark.parametrize("name", ["weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"])
+def test_shapes_must_go_together(rows, path, name, covariance_type):
+    model = fastem.GaussianMixture(2, covariance_type=covariance_type, random_state=0).fit(rows)
+    value = getattr(model, name)
+    for other in (value[:-1], value[None], np.zeros_like(value, dtype=np.float32)[..., :1]):
+        fastem.save(model, path)
+        rewrite(path, arrays={f"attribute.{name}": np.ascontiguousarray(other)})
+        with pytest.raises(ValueError, match="a model: damaged, or not a fastem model"):
+            fastem.load(path)
+
+
+def test_levels_and_features_must_go_together(rows, path):
+    model = fastem.CategoricalMixture(2, random_state=0).fit((rows > 2).astype(float))
+    fastem.save(model, path)
+    rewrite(path, arrays={"attribute.n_levels_": np.array([2, 2, 2**40])})
+    with pytest.raises(ValueError, match=r"a model: .*n_levels_ is"):
+        fastem.load(path)
+    attributes = safetensors.safe_open(path, framework="numpy").metadata()["attributes"]
+    fastem.save(model, path)
+    rewrite(path, attributes=attributes.replace('"n_features_in_": 3', '"n_features_in_": 2'))
+    with pytest.raises(ValueError, match=r"a model: .*n_features_in_"):
+        fastem.load(path)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
