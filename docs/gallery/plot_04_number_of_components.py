@@ -24,5 +24,7 @@ print(selection.best_estimator_)
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2))
 selection.plot(left)
+least = min(trial.bic for trial in selection.results_)
+left.set_ylim(least - 10, least + 140)
 MixtureDisplay.from_estimator(selection.best_estimator_, X, ax=right)
 plt.show()
