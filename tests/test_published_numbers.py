@@ -27,6 +27,23 @@ IRIS = {  # log-likelihood, BIC
     "diag": (-306.8604605062, 743.9974386589),
     "spherical": (-384.3140950608, 853.8089901213),
 }
+FAITHFUL_MCLUST = {  # log-likelihood, number of parameters
+    "VVV": (FAITHFUL["full"][0], 11),
+    "EEE": (FAITHFUL["tied"][0], 8),
+    "VVI": (FAITHFUL["diag"][0], 9),
+    "VII": (FAITHFUL["spherical"][0], 7),
+    "EII": (-1709.68137294973, 6),
+    "EEI": (-1157.68001234169, 7),
+    "VEI": (-1152.88019636624, 8),
+    "EVI": (-1153.88556822223, 8),
+    "VEE": (-1136.25985413653, 9),
+    "EVE": (-1136.91026067045, 9),
+    "EEV": (-1139.3315986554, 9),
+    "VVE": (-1132.1126424588, 10),  # of which mclust, which stops early, finds -1132.18744640219
+    "VEV": (-1134.67920351945, 10),
+    "EVV": (-1135.76990393595, 10),
+}
+IRIS_MCLUST = {"VEV": (-186.073283403773, 38), "EEV": (-214.850378873449, 36)}
 every_structure = pytest.mark.parametrize("structure", STRUCTURES)
 
 
@@ -50,6 +67,27 @@ def test_iris(structure, iris):
     assert_allclose(mixture.bic(iris), bic, rtol=0, atol=2e-9)
     n_parameters = round((mixture.aic(iris) + 2 * 150 * mixture.log_likelihood_) / 2)
     assert n_parameters == {"full": 44, "tied": 24, "diag": 26, "spherical": 17}[structure]
+
+
+@pytest.mark.parametrize("name", FAITHFUL_MCLUST)
+def test_the_models_of_mclust_on_old_faithful(name, faithful):
+    labels = (faithful[:, 0] >= 3).astype(int)
+    assert_mclust(
+        GaussianMixture(2, covariance_type=name, init_params=labels, **PRECISE), faithful, *FAITHFUL_MCLUST[name]
+    )
+
+
+@pytest.mark.parametrize("name", IRIS_MCLUST)
+def test_the_models_of_mclust_on_iris(name, iris):
+    assert_mclust(GaussianMixture(3, covariance_type=name, init_params=SPECIES, **PRECISE), iris, *IRIS_MCLUST[name])
+
+
+def assert_mclust(mixture, rows, log_likelihood, n_parameters):
+    mixture.fit(rows)
+    assert mixture.converged_
+    assert_allclose(len(rows) * mixture.log_likelihood_, log_likelihood, rtol=0, atol=1e-9)
+    assert mixture.n_parameters_ == n_parameters
+    assert (np.diff(mixture.lower_bounds_) >= -1e-12).all()
 
 
 def test_the_first_iterations_on_old_faithful(faithful):
