@@ -73,10 +73,10 @@ def program() -> None:
 @click.option(
     "--covariance",
     "covariance_type",
-    type=click.Choice(["full", "tied", "diag", "spherical"]),
+    metavar="TYPE",
     default="full",
     show_default=True,
-    help="Shape of the covariances.",
+    help="Shape of the covariances: full, tied, diag, spherical, or one of mclust's names, like VVE.",
 )
 @click.option("--weights", metavar="COLUMN", help="Column of row weights: its name, or its number from 1.")
 @click.option(

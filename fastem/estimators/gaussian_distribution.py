@@ -54,10 +54,10 @@ class GaussianDistributionMixin:
             Non-negative, with the sum one.
         means : array-like of shape (n_components, n_features)
         covariances : array-like, default=None
-            Full (K, D, D), tied (D, D), diag (K, D), spherical (K,).
+            Shaped like `covariances_`: full (K, D, D), tied (D, D), diag (K, D), spherical (K,).
         precisions : array-like, default=None
             Inverse covariances in their place.
-        covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+        covariance_type : str, default='full'
         feature_names : sequence of str, default=None
             Becomes `feature_names_in_`.
         **params
@@ -114,7 +114,7 @@ class GaussianDistributionMixin:
         Returns
         -------
         mixture : GaussianMixture
-            Of the same covariance type.
+            Of the same covariance type; of EVI 'VVI', of EVV, EEV, VEV, EVE and VVE 'VVV'.
 
         Raises
         ------
@@ -146,7 +146,7 @@ class GaussianDistributionMixin:
         Returns
         -------
         mixture : GaussianMixture
-            Of the features that are left, in their order, and of the same covariance type.
+            Of the features that are left, in their order, and of the covariance type that `marginal` has.
 
         Raises
         ------

@@ -35,8 +35,12 @@ class GaussianMixture(GaussianDistributionMixin, EllipticalMixin, TwinMixin, Lik
     ----------
     n_components : int, default=1
         Number of components K.
-    covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
-        One matrix per component, one for all, one variance per component and feature, one per component.
+    covariance_type : {'full', 'tied', 'diag', 'spherical'} or one of mclust's names, default='full'
+        One matrix per component, one for all, one variance per component and feature, one per component. The other
+        names say whether volumes, shapes and orientations of the components are equal (E), variable (V) or those of
+        the identity (I): 'EII', 'VII', 'EEI', 'VEI', 'EVI', 'VVI', 'EEE', 'VEE', 'EVE', 'VVE', 'EEV', 'VEV', 'EVV',
+        'VVV' (Celeux and Govaert 1995). 'VVV' is 'full', 'VVI' 'diag', 'VII' 'spherical', 'EEE' 'tied' with an entry
+        for each component in the attributes.
     tol : float, default=1e-3
         Stop when the mean log-likelihood per unit weight changes by less.
     reg_covar : float, default=1e-6
@@ -111,8 +115,8 @@ class GaussianMixture(GaussianDistributionMixin, EllipticalMixin, TwinMixin, Lik
         A component that lost all its rows has weight zero.
     means_ : ndarray of shape (n_components, n_features)
     covariances_, precisions_, precisions_cholesky_ : ndarray
-        Full (K, D, D), tied (D, D), diag (K, D), spherical (K,); precisions_ = precisions_cholesky_ times its
-        transpose.
+        Full (K, D, D), tied (D, D), diag (K, D), spherical (K,); of mclust's names EII and VII (K,), the others that
+        end with I (K, D), the rest (K, D, D). precisions_ = precisions_cholesky_ times its transpose.
     converged_ : bool
     n_iter_ : int
         Iterations of the best start over all rows, one pass each.

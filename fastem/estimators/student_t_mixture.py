@@ -39,9 +39,9 @@ class StudentTMixture(EllipticalMixin, LikelihoodMixture):
     ----------
     n_components : int, default=1
         Number of components K.
-    covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+    covariance_type : {'full', 'tied', 'diag', 'spherical'} or one of mclust's names, default='full'
         Shape of the scales: one matrix per component, one for all, one number per component and feature, one per
-        component.
+        component; or a name like 'VVE', see `GaussianMixture`.
     degrees_of_freedom : {'free', 'shared'}, float or array-like of shape (n_components,), default='free'
         'free' estimates one number per component, 'shared' one for all. Numbers are kept as they are: 1 is the Cauchy
         distribution. Between 0.01 and 1e6, where the distribution is Gaussian to six digits; rows without outliers
