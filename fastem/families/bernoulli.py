@@ -34,7 +34,7 @@ class BernoulliMixtureModel(DiscreteMixtureModel):
         return linear.LinearParameters.of(constants, log_odds, zero * 1.0 - one, linear.NO_ROW_TERM)
 
     def _unpack(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-        return linear.unpack(sums, *self.means.shape)
+        return linear.LinearParameters.unpack(sums, *self.means.shape)
 
     def _estimate(self, counts: np.ndarray, sums: np.ndarray) -> np.ndarray:
         a = self.pseudo_count

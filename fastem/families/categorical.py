@@ -50,7 +50,7 @@ class CategoricalMixtureModel(DiscreteMixtureModel):
         return categorical.CategoricalParameters.of(self._log_weights, log_probabilities, self.n_levels)
 
     def _unpack(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-        counts, by_level = categorical.unpack(sums, *self.means.shape)
+        counts, by_level = categorical.CategoricalParameters.unpack(sums, *self.means.shape)
         return counts, by_level, 0.0
 
     def _estimate(self, counts: np.ndarray, sums: np.ndarray) -> np.ndarray:

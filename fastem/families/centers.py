@@ -101,7 +101,8 @@ class Centers:
         With `refill`, a further pass finds rows far from their centres if clusters are empty.
         """
         total = source.total(partial(kernel.accumulated, self.kernel_parameters))
-        statistics = ClusterStatistics(float(total[0] + total[1]), *kernel.unpack(total[HEADER:], *self.means.shape))
+        counts, sums = kernel.KMeansParameters.unpack(total[HEADER:], *self.means.shape)
+        statistics = ClusterStatistics(float(total[0] + total[1]), counts, sums)
         n_empty = int(np.count_nonzero(statistics.counts == 0)) if refill else 0
         return statistics._replace(strays=self.farthest(source, n_empty)) if n_empty else statistics
 

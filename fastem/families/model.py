@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fastem.kernels.accumulation import accumulated, evaluate_block
-from fastem.kernels.assignments import SOFT, Assignment
+from fastem.kernels.assignments import LIKELIHOOD, SOFT, Assignment
 from fastem.sources import Source
 
 M = TypeVar("M", bound="MixtureModel")
@@ -56,7 +56,7 @@ class MixtureModel(ABC):
 
     def log_likelihood(self, source: Source) -> tuple[float, float]:
         """Sum of w log p(x) over the rows, and the sum of the weights w; half the work of an E-step."""
-        sums = source.total(partial(accumulated, self.kernel_parameters, with_moments=False))
+        sums = source.total(partial(accumulated, self.kernel_parameters, assignment=LIKELIHOOD))
         return float(sums[0] + sums[1]), float(sums[2])
 
     def evaluate(self, rows: np.ndarray, **outputs: np.ndarray) -> None:

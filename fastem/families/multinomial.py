@@ -39,7 +39,7 @@ class MultinomialMixtureModel(DiscreteMixtureModel):
         return linear.LinearParameters.of(self._log_weights, np.log(np.where(zero, 1.0, self.means)), zero, row_term)
 
     def _unpack(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-        return linear.unpack(sums, *self.means.shape)
+        return linear.LinearParameters.unpack(sums, *self.means.shape)
 
     def m_step(self, statistics: Statistics) -> "MultinomialMixtureModel":
         n_trials = float(statistics.sums.sum() / statistics.weight)

@@ -33,7 +33,7 @@ class PoissonMixtureModel(DiscreteMixtureModel):
         return linear.LinearParameters.of(constants, np.log(np.where(zero, 1.0, self.means)), zero, row_term)
 
     def _unpack(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-        return linear.unpack(sums, *self.means.shape)
+        return linear.LinearParameters.unpack(sums, *self.means.shape)
 
     def _estimate(self, counts: np.ndarray, sums: np.ndarray) -> np.ndarray:
         a = self.pseudo_count

@@ -18,7 +18,7 @@ from fastem.families.model import LikelihoodModel
 from fastem.kernels import passes
 from fastem.kernels.accumulation import accumulated
 from fastem.kernels.assignments import SOFT, Assignment
-from fastem.kernels.families.student import parameters_of, unpack
+from fastem.kernels.families.student import StudentParameters
 from fastem.sources import Source
 
 LEAST, GREATEST = 1e-2, 1e6  # degrees of freedom
@@ -127,7 +127,7 @@ class StudentTMixtureModel(LikelihoodModel):
     def kernel_parameters(self) -> Any:
         """What the compiled passes read."""
         nu = self.degrees_of_freedom
-        return parameters_of(self.gaussian.kernel_parameters, nu, log_peak_ratio(nu, self.n_features))
+        return StudentParameters.of(self.gaussian.kernel_parameters, nu, log_peak_ratio(nu, self.n_features))
 
     # E-step -----------------------------------------------------------------------------------------------------------
 
@@ -137,7 +137,7 @@ class StudentTMixtureModel(LikelihoodModel):
         E[u] = (nu + D)/(nu + d2) and E[log u] = log E[u] + psi((nu + D)/2) - log((nu + D)/2).
         """
         sums = source.total(partial(accumulated, self.kernel_parameters, assignment=assignment))
-        counts, logs, packed = unpack(sums[passes.HEADER :], self.n_components)
+        counts, logs, packed = StudentParameters.unpack(sums[passes.HEADER :], self.n_components)
         check_that_rows_are_in_range(counts, sums[2])
         moments, _ = self.structure.moments(packed, self.gaussian.origin, self.means, None)
         half = 0.5 * (self.degrees_of_freedom + self.n_features)

@@ -1,55 +1,105 @@
-"""Blocks of rows into kernels: cutting into tiles, choosing threads, adding up the lanes.
+"""Blocks of rows into kernels: cutting into tiles, adding up the lanes.
 
 The results do not depend on how rows are cut into blocks: a block that ends inside a tile hands its last rows on to the
 next one.
 """
 
-import os
-import sys
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from itertools import chain
 from typing import Any
 
-import numba
 import numpy as np
 
-from fastem.kernels import passes
-from fastem.kernels.assignments import LIKELIHOOD, SOFT, Assignment
-from fastem.kernels.tiles import Rows
+from fastem.kernels.assignments import SOFT, STOCHASTIC, Assignment
+from fastem.kernels.passes import HEADER, STRIPE, Kernel, Scores, fused_lanes, score_lanes
+from fastem.kernels.threads import run
+from fastem.kernels.tiles import Rows, tile_rows
 from fastem.kernels.vectors.memory import aligned_zeros
-from fastem.kernels.vectors.simd import PANEL
 
 MAX_LANES = 64
 LANE_MEMORY = 2**25  # bytes for the statistics of all lanes
-TILE_MEMORY = 2**19  # bytes for the scores of a tile: they stay in the second-level cache
-PARALLEL_WORK = 200_000  # rows * components * features from which a second thread gains more than it costs
+NO_DENSITY, NO_LABELS, NO_RESPONSIBILITIES = np.empty(0), np.empty(0, dtype=np.int64), np.empty((0, 0))
 
-_here = threading.local()
-_one_parallel_pass = threading.Lock()  # some threading layers abort the process when two threads enter them at once
-_forked = False
+Blocks = Iterable[tuple[np.ndarray, np.ndarray | None]]
 
 
-def _after_fork() -> None:
-    global _forked, _one_parallel_pass
-    _forked, _one_parallel_pass = True, threading.Lock()  # a forked OpenMP aborts when it is used
+def accumulated(parameters: Kernel, blocks: Blocks, *, assignment: Assignment = SOFT) -> np.ndarray:
+    """The statistics of a pass over `blocks`, (HEADER + size,); those of parts of the rows add up.
 
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-def tile_rows(n_components: int) -> int:
-    """Rows of a tile: a function of the model alone, since the order of all sums depends on it.
-
-    Never fewer than a panel of floats has, twice as many as one of doubles: a panel is written whole.
+    Parameters
+    ----------
+    parameters : Kernel
+        A family's parameters, whose type selects what is compiled.
+    blocks : iterable of pairs of rows (n, D) and their weights (n,) or None
+        Each is done with before the next one is asked for. Of a list or tuple of one block nothing is copied.
+    assignment : Assignment
+        What becomes of the responsibilities; LIKELIHOOD takes the log-likelihood and the sum of the weights alone.
     """
-    rows = 256
-    while rows > 2 * PANEL and rows * n_components * 8 > TILE_MEMORY:
-        rows //= 2
-    return rows
+    if assignment.kind == STOCHASTIC:
+        blocks = iter(blocks)
+        filled = next((block for block in blocks if len(block[0])), None)
+        if filled is not None:
+            blocks, assignment = chain((filled,), blocks), assignment.of_part(filled[0][0])
+    auxiliary = parameters.auxiliary_size(tile_rows(parameters.constants.size))
+    return summed(fused_lanes, parameters, blocks, auxiliary, assignment)
 
 
+def summed(lanes_of: Callable[..., None], parameters: Any, blocks: Blocks, *how: Any) -> np.ndarray:
+    """What ``lanes_of(rows, parameters, *how, lanes, begin, end)`` adds up of all blocks, its lanes added in order."""
+    n_components, n_features = parameters.constants.size, parameters.origin.size
+    capacity, size = tile_rows(n_components), HEADER + parameters.statistics_size()
+    lanes, n_tiles = np.zeros((0, size)), 0
+    if not (isinstance(blocks, (tuple, list)) and len(blocks) == 1):
+        blocks = whole_tiles(blocks, capacity)
+    for rows, weights in blocks:
+        check_width(rows, n_features)
+        following = n_tiles + -(-len(rows) // capacity)
+        n_lanes = min(lane_count(size), -(-following // STRIPE))
+        if n_lanes > len(lanes):  # lanes without a tile yet would add zeros only
+            grown = aligned_zeros(n_lanes, size)
+            grown[: len(lanes)] = lanes
+            lanes = grown
+        arguments = Rows.of(rows, capacity, weights, n_tiles), parameters, *how, lanes
+        run(lanes_of, arguments, n_lanes, rows.size * n_components)
+        n_tiles = following
+    return np.add.reduce(lanes)  # in order
+
+
+def whole_tiles(blocks: Blocks, capacity: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """The same rows in blocks of whole tiles, but for the last.
+
+    What does not fill a tile yet is copied: a source may use the memory of its blocks again.
+    """
+    rest: Any = None
+    for rows, weights in blocks:
+        if rest is None:
+            rest = rows[:0].astype(np.float64), np.empty(0)
+        begin = min(-len(rest[0]) % capacity, len(rows))
+        end = begin + (len(rows) - begin) // capacity * capacity
+        if begin:
+            rest = _joined(*rest, *_part(rows, weights, 0, begin))
+        if len(rest[0]) == capacity:
+            yield rest
+            rest = rest[0][:0], rest[1][:0]
+        if end > begin:
+            yield _part(rows, weights, begin, end)
+        if end < len(rows):
+            rest = _joined(*rest, *_part(rows, weights, end, len(rows)))
+    if rest is not None and len(rest[0]):
+        yield rest
+
+
+def _part(rows, weights, begin: int, end: int):
+    return rows[begin:end], None if weights is None else weights[begin:end]
+
+
+def _joined(rest, rest_weights, rows, weights):
+    weights = np.ones(len(rows)) if weights is None else weights
+    return np.concatenate([rest, rows.astype(np.float64, copy=False)]), np.concatenate([rest_weights, weights])
+
+
+@cache
 def lane_count(size: int) -> int:
     """Lanes for statistics of `size` doubles: a power of two that the memory allows."""
     lanes = MAX_LANES
@@ -63,37 +113,6 @@ def check_width(rows: np.ndarray, n_features: int) -> None:
         raise ValueError(f"X has {rows.shape[1]} features, but the model has {n_features} features.")
 
 
-@contextmanager
-def serial_passes() -> Iterator[None]:
-    """Passes of this thread take no others: it is one of many already."""
-    before = getattr(_here, "serial", False)
-    _here.serial = True
-    try:
-        yield
-    finally:
-        _here.serial = before
-
-
-class Threads:
-    """Enter a pass with all threads if it is worth it and nobody else is inside one, else with the calling one."""
-
-    def __init__(self, work: int):
-        self.parallel = (
-            work >= PARALLEL_WORK
-            and not getattr(_here, "serial", False)
-            and not _forked
-            and numba.get_num_threads() > 1
-            and _one_parallel_pass.acquire(blocking=False)
-        )
-
-    def __enter__(self) -> bool:
-        return self.parallel
-
-    def __exit__(self, *_: object) -> None:
-        if self.parallel:
-            _one_parallel_pass.release()
-
-
 def in_single_precision(parameters: Any) -> Any:
     """The same parameters for float32 arithmetic; the origin stays what it is, rows are moved there in float64."""
     arrays = {name: value for name, value in parameters._asdict().items() if isinstance(value, np.ndarray)}
@@ -101,108 +120,8 @@ def in_single_precision(parameters: Any) -> Any:
     return parameters._replace(**{name: value.astype(np.float32) for name, value in arrays.items()})
 
 
-class Accumulation:
-    """The statistics of one pass: `add` blocks of rows in order, then take the `total`.
-
-    Parameters
-    ----------
-    parameters : NamedTuple
-        A family's parameters, whose type selects the kernel.
-    assignment : Assignment
-        What becomes of the responsibilities; LIKELIHOOD takes the log-likelihood alone.
-    """
-
-    def __init__(self, parameters: Any, assignment: Assignment = SOFT):
-        kernel = kernel_of(parameters)
-        self.parameters, self.assignment = parameters, assignment
-        self.n_components, self.n_features = parameters.constants.size, parameters.origin.size
-        self.capacity = tile_rows(self.n_components)
-        self.auxiliary = kernel.auxiliary_size(self.capacity, self.n_components, self.n_features)
-        self.size = passes.HEADER + kernel.statistics_size(self.n_components, self.n_features)
-        self.lanes = np.zeros((0, self.size))
-        self.n_tiles = 0
-        self.rest = np.empty((0, self.n_features))  # rows that do not fill a tile yet
-        self.rest_weights = np.empty(0)
-
-    def consume(self, blocks: Iterable[tuple[np.ndarray, np.ndarray | None]]) -> np.ndarray:
-        """Add all blocks; return the statistics, (HEADER + size,)."""
-        blocks = iter(blocks)
-        block = next(blocks, None)
-        while block is not None:
-            following = next(blocks, None)
-            if following is None and not len(self.rest):
-                self._pass(*block)  # the usual case, one array: its last tile needs no copy
-            else:
-                self._add(*block)
-            block = following
-        if len(self.rest):
-            self._pass(self.rest, self.rest_weights)
-        return self.lanes.sum(axis=0)  # in order
-
-    def _add(self, rows: np.ndarray, weights: np.ndarray | None) -> None:
-        begin = 0
-        if len(self.rest):
-            begin = min(self.capacity - len(self.rest), len(rows))
-            self._keep(rows[:begin], None if weights is None else weights[:begin])
-            if len(self.rest) < self.capacity:
-                return
-            self._pass(self.rest, self.rest_weights)
-            self.rest, self.rest_weights = self.rest[:0], self.rest_weights[:0]
-        end = begin + (len(rows) - begin) // self.capacity * self.capacity
-        if end > begin:
-            self._pass(rows[begin:end], None if weights is None else weights[begin:end])
-        self._keep(rows[end:], None if weights is None else weights[end:])
-
-    def _keep(self, rows: np.ndarray, weights: np.ndarray | None) -> None:
-        """Rows for the next tile, copied: a source may use the memory of its blocks again."""
-        self.rest = np.concatenate([self.rest, rows.astype(np.float64, copy=False)])
-        self.rest_weights = np.concatenate([self.rest_weights, np.ones(len(rows)) if weights is None else weights])
-
-    def _pass(self, rows: np.ndarray, weights: np.ndarray | None) -> None:
-        check_width(rows, self.n_features)
-        if len(rows) and not self.n_tiles:
-            self.assignment = self.assignment.of_part(rows[0])
-        n_tiles = -(-len(rows) // self.capacity)
-        lanes = min(lane_count(self.size), -(-(self.n_tiles + n_tiles) // passes.STRIPE))
-        if lanes > len(self.lanes):  # lanes without a tile yet would add zeros only
-            grown = aligned_zeros(lanes, self.size)
-            grown[: len(self.lanes)] = self.lanes
-            self.lanes = grown
-        weights = np.empty(0) if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
-        with Threads(len(rows) * self.n_components * self.n_features) as parallel:
-            self._run(Rows.of(rows), weights, parallel)
-        self.n_tiles += n_tiles
-
-    def _run(self, rows: Rows, weights: np.ndarray, parallel: bool) -> None:
-        """The compiled pass over rows that begin with tile `self.n_tiles`, added to `self.lanes`."""
-        block = rows, weights, self.parameters, self.capacity, self.auxiliary, self.n_tiles, *self.assignment
-        if parallel:
-            passes.fused_pass(*block, self.lanes)
-        else:
-            passes.fused_lanes(*block, 0, len(self.lanes), self.lanes)
-
-
-def accumulated(
-    parameters: Any,
-    blocks: Iterable[tuple[np.ndarray, np.ndarray | None]],
-    *,
-    assignment: Assignment = SOFT,
-    with_moments: bool = True,
-) -> np.ndarray:
-    """The statistics of a pass over `blocks`, (HEADER + size,); those of parts of the rows add up.
-
-    Without moments only the log-likelihood and the sum of the weights are taken.
-    """
-    return Accumulation(parameters, assignment if with_moments else LIKELIHOOD).consume(blocks)
-
-
-def kernel_of(parameters: Any) -> Any:
-    """What knows the sizes of a family's arrays: its parameters say, or it is the module that they are defined in."""
-    return getattr(parameters, "kernel", None) or sys.modules[type(parameters).__module__]
-
-
 def evaluate_block(
-    parameters: Any,
+    parameters: Kernel,
     rows: np.ndarray,
     *,
     log_density: np.ndarray | None = None,
@@ -210,17 +129,12 @@ def evaluate_block(
     responsibilities: np.ndarray | None = None,
 ) -> None:
     """Write what is wanted of a block: log p(x) (n,), most probable components (n,), responsibilities (n, K)."""
-    n_components, n_features = parameters.constants.size, parameters.origin.size
-    check_width(rows, n_features)
-    capacity = tile_rows(n_components)
-    auxiliary = kernel_of(parameters).auxiliary_size(capacity, n_components, n_features)
-    outputs = (
-        np.empty(0) if log_density is None else log_density,
-        np.empty(0, dtype=np.int64) if labels is None else labels,
-        np.empty((0, 0)) if responsibilities is None else responsibilities,
+    check_width(rows, parameters.origin.size)
+    scores = Scores(
+        NO_DENSITY if log_density is None else log_density,
+        NO_LABELS if labels is None else labels,
+        NO_RESPONSIBILITIES if responsibilities is None else responsibilities,
     )
-    with Threads(len(rows) * n_components * n_features) as parallel:
-        if parallel:
-            passes.scoring_pass(Rows.of(rows), parameters, capacity, auxiliary, MAX_LANES, *outputs)
-        else:
-            passes.score_lane(Rows.of(rows), parameters, capacity, auxiliary, 0, 1, *outputs)
+    capacity = tile_rows(parameters.constants.size)
+    arguments = Rows.of(rows, capacity), parameters, parameters.auxiliary_size(capacity), scores, MAX_LANES
+    run(score_lanes, arguments, MAX_LANES, rows.size * parameters.constants.size)

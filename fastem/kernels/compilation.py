@@ -1,19 +1,12 @@
-"""The one place that sets Numba's options: how kernels are compiled.
-
-A parallel kernel calls its serial twin by address: what it linked in, LLVM would optimise again (twice, for `prange`).
-"""
+"""The one place that sets Numba's options: how kernels are compiled."""
 
 import gc
 import os
-from collections.abc import Sequence
-from typing import Any
 
 import numba
-import numpy as np
-from numba import config, types
-from numba.core import cgutils, compiler, typing
+from numba import config
+from numba.core import compiler
 from numba.core.compiler_lock import global_compiler_lock
-from numba.extending import intrinsic
 
 from fastem.kernels.machine_code import KernelCache
 
@@ -68,45 +61,3 @@ def inlined(function):
 def parallel(function):
     """Like `jitted`, with `prange` over threads."""
     return _compile(function, parallel=True)
-
-
-# calls by address -----------------------------------------------------------------------------------------------------
-
-_compiled: dict[Any, tuple[int, Any]] = {}  # addresses, and what keeps the code there in memory
-
-
-def address_of(function, arguments: Sequence[Any]) -> int:
-    """Where the machine code of a jitted function without a result, for arguments of these types, starts."""
-    key = function, *map(_kind, arguments)
-    if key not in _compiled:
-        signature = typing.signature(types.none, *map(numba.typeof, arguments))
-        compiled = function.get_compile_result(signature)
-        _compiled[key] = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name), compiled
-    return _compiled[key][0]
-
-
-def _kind(value: Any) -> Any:
-    """What decides `numba.typeof`, which takes a hundred times as long."""
-    if isinstance(value, np.ndarray):
-        flags = value.flags
-        return value.dtype, value.ndim, flags.c_contiguous, flags.f_contiguous, flags.writeable, flags.aligned
-    return (type(value), *map(_kind, value)) if isinstance(value, tuple) else type(value)
-
-
-@intrinsic
-def call_at(_context, address, arguments):
-    """Call the function that starts at `address_of(function, arguments)`; returns whether it raised an exception.
-
-    The one that kernels can raise is MemoryError, for their tiles.
-    """
-    signature = types.int64(address, arguments)
-
-    def codegen(context, builder, signature, values):
-        kinds = tuple(signature.args[1].types)
-        kind = context.call_conv.get_function_type(types.none, kinds)
-        function = builder.inttoptr(values[0], kind.as_pointer())
-        unpacked = cgutils.unpack_tuple(builder, values[1], len(kinds))
-        status, _ = context.call_conv.call_function(builder, function, types.none, kinds, unpacked)
-        return builder.zext(status.is_error, context.get_value_type(types.int64))
-
-    return signature, codegen

@@ -3,44 +3,67 @@
 Rows go to tiles by their global index, neighbouring tiles to stripes and stripes to a fixed number of lanes in turn.
 Each lane adds up its own statistics and the lanes are added in order: neither the number of threads nor the way in
 which rows arrive changes a bit of the result.
+
+A kernel is a NamedTuple of what the passes read of a mixture, with the methods of `Kernel`; those that are compiled
+are found by its type, when a pass is compiled for it.
 """
 
+from typing import Any, NamedTuple, Protocol
+
 import numpy as np
-from numba import prange
+from numba import types
+from numba.extending import overload_method
 
-from fastem.kernels.assignments import HARD, NO_MOMENTS, STOCHASTIC, assign_sampled, assign_to_the_best
-from fastem.kernels.compilation import address_of, call_at, inlined, jitted, parallel
-from fastem.kernels.tiles import load_tile, new_tile, normalise, nowhere, panel_rows, square_responsibilities
-
-__all__ = [
-    "HEADER",
-    "STRIPE",
-    "accumulate",
-    "fused_lanes",
-    "fused_pass",
-    "log_joint",
-    "score_lane",
-    "scoring_pass",
-    "square_responsibilities",
-    "stripes_of",
-    "tiles_of",
-]
+from fastem.kernels.assignments import HARD, NO_MOMENTS, STOCHASTIC, assign_sampled, assign_to_the_best, draw
+from fastem.kernels.compilation import inlined, jitted
+from fastem.kernels.tiles import load_tile, new_tile, normalise, nowhere, panel_rows
 
 STRIPE = 4  # tiles, so that a small block needs few lanes
 HEADER = 8  # doubles before the moments in a lane's statistics: log-likelihood, its compensation, weight, unused
 
 
-def log_joint(parameters, n_panels, tile):
-    """Half log w_k p(x | k) of the rows of a tile into `tile.scores`, its maximum into `tile.top`.
+class Kernel(Protocol):
+    """What the passes want of a NamedTuple: copy `families/spherical.py` to make another.
 
-    Chosen when compiling, by the type of `parameters`: see `numba.extending.overload` in the modules of the families.
+    Attributes
+    ----------
+    origin : ndarray of shape (D,)
+        Subtracted from every row on loading; always float64.
+    constants : ndarray of shape (K,)
+        In the type that is computed with.
     """
-    raise NotImplementedError
+
+    origin: np.ndarray
+    constants: np.ndarray
+
+    def statistics_size(self) -> int:
+        """Doubles of the moments that a lane adds up."""
+        ...
+
+    def auxiliary_size(self, capacity: int) -> int:
+        """Numbers that a tile of `capacity` rows keeps between scores and moments."""
+        ...
+
+    def log_joint(self, n_panels: int, tile: Any) -> None:
+        """Half log w_k p(x | k) of the rows of a tile into `tile.scores`, its maximum into `tile.top`. Compiled."""
+        ...
+
+    def accumulate(self, n_panels: int, tile: Any, statistics: np.ndarray) -> None:
+        """Add the moments of a tile, weighted with its responsibilities, to `statistics`. Compiled."""
+        ...
 
 
-def accumulate(parameters, n_panels, tile, statistics):
-    """Add the moments of a tile, weighted with its responsibilities, to `statistics`. Chosen as `log_joint` is."""
-    raise NotImplementedError
+@overload_method(types.BaseNamedTuple, "log_joint")
+def _log_joint(self, n_panels, tile):
+    return getattr(self.instance_class, "log_joint", None)
+
+
+@overload_method(types.BaseNamedTuple, "accumulate")
+def _accumulate(self, n_panels, tile, statistics):
+    return getattr(self.instance_class, "accumulate", None)
+
+
+# the fused pass -------------------------------------------------------------------------------------------------------
 
 
 @inlined
@@ -58,43 +81,39 @@ def tiles_of(stripe, first_tile, n_tiles):
 
 
 @jitted
-def fused_lanes(rows, weights, parameters, capacity, auxiliary, first_tile, kind, key, begin, end, statistics):
-    """The share of lanes begin, ..., end - 1 of `fused_pass`, in the calling thread."""
-    n_lanes, n_features = statistics.shape[0], parameters.origin.size
-    tile = new_tile(capacity, n_features, parameters.constants.size, auxiliary, parameters.constants, parameters.origin)
+def fused_lanes(rows, parameters, auxiliary, assignment, statistics, begin, end):
+    """Add the share of lanes begin, ..., end - 1 in a block to `statistics` (lanes, HEADER + size).
+
+    `rows` are `tiles.Rows`, `parameters` those of a kernel, `assignment` is an `assignments.Assignment`. All tiles but
+    the last of a pass are full.
+    """
+    n_components, capacity = parameters.constants.size, rows.capacity
+    tile = new_tile(capacity, auxiliary, parameters)
     n_tiles = (rows.count + capacity - 1) // capacity
     for lane in range(begin, end):
         total = statistics[lane]
-        for stripe in stripes_of(lane, n_lanes, first_tile, n_tiles):
-            for t in tiles_of(stripe, first_tile, n_tiles):
+        for stripe in stripes_of(lane, statistics.shape[0], rows.first_tile, n_tiles):
+            for t in tiles_of(stripe, rows.first_tile, n_tiles):
                 count = min(capacity, rows.count - t * capacity)
-                n_panels = load_tile(rows, t * capacity, count, weights, parameters.origin, tile)
-                log_joint(parameters, n_panels, tile)
-                respond(n_panels, parameters.constants.size, tile, kind, key, (first_tile + t) * capacity)
+                n_panels = load_tile(rows, t * capacity, count, parameters.origin, tile)
+                parameters.log_joint(n_panels, tile)
+                respond(n_panels, n_components, tile, assignment, (rows.first_tile + t) * capacity)
                 add_compensated(total, tile.totals[0])
                 total[2] += tile.totals[1]
-                if kind != NO_MOMENTS:
-                    accumulate(parameters, n_panels, tile, total[HEADER:])
+                if assignment.kind != NO_MOMENTS:
+                    parameters.accumulate(n_panels, tile, total[HEADER:])
 
 
 @inlined
-def respond(n_panels, n_components, tile, kind, key, first_row):
+def respond(n_panels, n_components, tile, assignment, first_row):
     """Half log-joints into what `accumulate` makes responsibilities of, and the log-likelihood of the tile."""
-    if kind == HARD:
-        assign_to_the_best(n_panels, n_components, tile.scores, tile.top, tile.weights, tile.root, tile.totals)
+    if assignment.kind == HARD:
+        assign_to_the_best(n_panels, n_components, tile)
         return
-    normalise(
-        n_panels,
-        n_components,
-        tile.scores,
-        tile.top,
-        tile.weights,
-        tile.root,
-        tile.log_density,
-        tile.totals,
-    )
-    if kind == STOCHASTIC:
-        assign_sampled(n_panels, n_components, tile.scores, tile.weights, tile.root, key, first_row)
+    normalise(n_panels, n_components, tile)
+    if assignment.kind == STOCHASTIC:
+        draw(assignment.key, first_row, tile.uniform)
+        assign_sampled(n_panels, n_components, tile)
 
 
 @inlined
@@ -108,66 +127,37 @@ def add_compensated(total, value):
     total[0] = new
 
 
-@parallel
-def _fused_pass(address, rows, weights, parameters, capacity, auxiliary, first_tile, kind, key, statistics):
-    failures = 0
-    for i in prange(statistics.shape[0]):
-        lane = np.int64(i)
-        block = rows, weights, parameters, capacity, auxiliary, first_tile, kind, key, lane, lane + 1, statistics
-        failures += call_at(address, block)
-    if failures:
-        raise MemoryError
-
-
-def fused_pass(rows, weights, parameters, capacity, auxiliary, first_tile, kind, key, statistics):
-    """Add the statistics of a block that starts with global tile `first_tile` to `statistics` (lanes, HEADER + size).
-
-    `weights` is (count,) or empty for ones; all tiles but the last of a pass are full. `kind` and `key` are those of
-    an `assignments.Assignment`.
-    """
-    block = rows, weights, parameters, capacity, auxiliary, first_tile, kind, key
-    _fused_pass(address_of(fused_lanes, (*block, 0, 1, statistics)), *block, statistics)
-
-
 # scoring --------------------------------------------------------------------------------------------------------------
 
 
+class Scores(NamedTuple):
+    """What is wanted of the rows of a block; what is empty is not computed."""
+
+    log_density: np.ndarray  # (count,) log p(x)
+    labels: np.ndarray  # (count,) the most probable component
+    responsibilities: np.ndarray  # (count, K)
+
+
 @jitted
-def score_lane(rows, parameters, capacity, auxiliary, lane, n_lanes, log_density, labels, responsibilities):
-    """The share of one of `n_lanes` lanes of `scoring_pass`; lane 0 of 1 is the whole of it, in the calling thread."""
-    n_components = parameters.constants.size
-    tile = new_tile(capacity, parameters.origin.size, n_components, auxiliary, parameters.constants, parameters.origin)
-    panel = panel_rows(tile.panels)
+def score_lanes(rows, parameters, auxiliary, scores, n_lanes, begin, end):
+    """The share of lanes begin, ..., end - 1 of `n_lanes` in what is wanted of a block; 0, ..., n_lanes - 1 is all."""
+    n_components, capacity = parameters.constants.size, rows.capacity
+    tile = new_tile(capacity, auxiliary, parameters)
     n_tiles = (rows.count + capacity - 1) // capacity
-    for t in range(lane, n_tiles, n_lanes):
+    for t in range(begin * n_tiles // n_lanes, end * n_tiles // n_lanes):
         first = t * capacity
         count = min(capacity, rows.count - first)
-        n_panels = load_tile(rows, first, count, np.empty(0), parameters.origin, tile)
-        log_joint(parameters, n_panels, tile)
-        if labels.size:
-            _write_labels(tile, n_components, labels[first : first + count])
-        if log_density.size or responsibilities.size:
-            normalise(
-                n_panels,
-                n_components,
-                tile.scores,
-                tile.top,
-                tile.weights,
-                tile.root,
-                tile.log_density,
-                tile.totals,
-            )
-        if log_density.size:
+        n_panels = load_tile(rows, first, count, parameters.origin, tile)
+        parameters.log_joint(n_panels, tile)
+        if scores.labels.size:
+            _write_labels(tile, n_components, scores.labels[first : first + count])
+        if scores.log_density.size or scores.responsibilities.size:
+            normalise(n_panels, n_components, tile)
+        if scores.log_density.size:
             for b in range(count):
-                log_density[first + b] = tile.log_density[b]
-        if responsibilities.size:
-            for b in range(count):
-                at = b // panel * n_components * panel + b % panel
-                # Out of the range of every component, none is more probable than another.
-                out_of_range = tile.top[b] == nowhere(tile.top)
-                for k in range(n_components):
-                    share = (np.float64(tile.scores[at + k * panel]) * tile.root[b]) ** 2
-                    responsibilities[first + b, k] = 1.0 / n_components if out_of_range else share
+                scores.log_density[first + b] = tile.log_density[b]
+        if scores.responsibilities.size:
+            _write_responsibilities(tile, n_components, scores.responsibilities[first : first + count])
 
 
 @inlined
@@ -182,21 +172,13 @@ def _write_labels(tile, n_components, labels):
                 labels[b] = k
 
 
-@parallel
-def _scoring_pass(address, rows, parameters, capacity, auxiliary, n_lanes, log_density, labels, responsibilities):
-    failures = 0
-    for i in prange(n_lanes):
-        lane = np.int64(i)
-        block = rows, parameters, capacity, auxiliary, lane, n_lanes, log_density, labels, responsibilities
-        failures += call_at(address, block)
-    if failures:
-        raise MemoryError
-
-
-def scoring_pass(rows, parameters, capacity, auxiliary, n_lanes, log_density, labels, responsibilities):
-    """Write log p(x) (count,), the most probable component (count,) and responsibilities (count, K).
-
-    Each of them may be empty: then it is not computed.
-    """
-    block, outputs = (rows, parameters, capacity, auxiliary), (log_density, labels, responsibilities)
-    _scoring_pass(address_of(score_lane, (*block, 0, n_lanes, *outputs)), *block, n_lanes, *outputs)
+@inlined
+def _write_responsibilities(tile, n_components, responsibilities):
+    panel = panel_rows(tile.panels)
+    for b in range(responsibilities.shape[0]):
+        at = b // panel * n_components * panel + b % panel
+        # Out of the range of every component, none is more probable than another.
+        out_of_range = tile.top[b] == nowhere(tile.top)
+        for k in range(n_components):
+            share = (np.float64(tile.scores[at + k * panel]) * tile.root[b]) ** 2
+            responsibilities[b, k] = 1.0 / n_components if out_of_range else share

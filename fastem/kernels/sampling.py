@@ -6,19 +6,10 @@ the smallest keys. It does not depend on the pieces in which rows are met, and t
 
 import numpy as np
 
-from fastem.kernels import assignments
-from fastem.kernels.compilation import inlined, jitted
+from fastem.kernels.compilation import jitted
+from fastem.kernels.hashing import GOLDEN, mixed_inline
 
-INCREMENT, FIRST, SECOND = map(np.uint64, (assignments.GOLDEN, assignments.FIRST, assignments.SECOND))
 LARGEST_KEY = np.uint64(2**64 - 1)
-
-
-@inlined
-def mixed(value):
-    """The finaliser of SplitMix64: 64 bits into 64 bits, each of which depends on all."""
-    value = (value ^ (value >> np.uint64(30))) * FIRST
-    value = (value ^ (value >> np.uint64(27))) * SECOND
-    return value ^ (value >> np.uint64(31))
 
 
 @jitted
@@ -28,12 +19,12 @@ def select(seed, first, weights, count, threshold, numbers, keys):
     `first` rows of positive weight came before; `weights` is (count,) or empty for ones. Returns how many there are,
     more than fit into `numbers` perhaps.
     """
-    state = mixed(np.uint64(seed) + INCREMENT) + np.uint64(first) * INCREMENT
+    state = mixed_inline(np.uint64(seed) + GOLDEN) + np.uint64(first) * GOLDEN
     found = 0
     for i in range(count):
         if weights.size == 0 or weights[i] > 0:
-            state += INCREMENT
-            key = mixed(state)
+            state += GOLDEN
+            key = mixed_inline(state)
             if key < threshold:
                 if found < numbers.size:
                     numbers[found] = i

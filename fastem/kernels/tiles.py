@@ -5,6 +5,7 @@ transposed: a *panel* holds 32 rows (64 floats), feature after feature, and vect
 number a row and component (scores, responsibilities) is stored in the same way, component after component.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -13,10 +14,14 @@ from numba.core import cgutils
 
 from fastem.kernels.compilation import inlined, jitted
 from fastem.kernels.vectors import elementary
-from fastem.kernels.vectors.simd import F32, F64, PANEL_VECTORS, WIDTH, Vectors, vectorised
+from fastem.kernels.vectors.simd import F32, F64, PANEL, PANEL_VECTORS, WIDTH, Vectors, vectorised
 
 NOWHERE, NOWHERE_SINGLE = -1e300, -1e30  # see `nowhere`
+TILE_MEMORY = 2**19  # bytes for the scores of a tile: they stay in the second-level cache
 LEAST_TOTAL = 1e-30  # of squared exponentials: it is one or more, or zero for a row out of the range of all components
+
+
+ONES = np.empty(0)  # weights, in the place of ones
 
 
 class Rows(NamedTuple):
@@ -30,17 +35,24 @@ class Rows(NamedTuple):
     row_stride: int  # bytes
     column_stride: int  # bytes
     itemsize: int  # 4 or 8
+    weights: np.ndarray  # (count,) or empty for ones
+    capacity: int  # rows of a tile
+    first_tile: int  # of all rows: where the block begins
 
     @classmethod
-    def of(cls, array: np.ndarray) -> "Rows":
-        """Describe a two-dimensional float32 or float64 array in native byte order."""
-        return cls(array.ctypes.data, array.shape[0], array.strides[0], array.strides[1], array.itemsize)
+    def of(cls, array: np.ndarray, capacity: int, weights: np.ndarray | None = None, first_tile: int = 0) -> "Rows":
+        """Describe a two-dimensional float32 or float64 array in native byte order, and the weights of its rows."""
+        weights = ONES if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
+        address = array.__array_interface__["data"][0]  # `array.ctypes` takes ten times as long
+        row_stride, column_stride = array.strides
+        return cls(address, len(array), row_stride, column_stride, array.itemsize, weights, capacity, first_tile)
 
 
 class Tile(NamedTuple):
     """The working memory of one lane, for `capacity` rows; every array is 1-D and starts on a cache line.
 
-    The arithmetic is that of `panels`, float64 or float32; `weights`, `log_density` and `totals` are always float64.
+    The arithmetic is that of `panels`, float64 or float32; `weights`, `log_density`, `totals` and `numbers` are
+    always float64.
     """
 
     panels: np.ndarray  # (capacity * D) the rows about the origin
@@ -51,6 +63,20 @@ class Tile(NamedTuple):
     root: np.ndarray  # (capacity) sqrt(weight / sum of squared exponentials): turns an exponential into sqrt(w r)
     log_density: np.ndarray  # (capacity)
     totals: np.ndarray  # (8) sum of weights * log_density, sum of weights, zeros
+    uniform: np.ndarray  # (capacity) the draws of stochastic assignments
+    numbers: np.ndarray  # (capacity) rows that are listed: integers in the place of doubles
+
+
+@cache
+def tile_rows(n_components: int) -> int:
+    """Rows of a tile: a function of the model alone, since the order of all sums depends on it.
+
+    Never fewer than a panel of floats has, twice as many as one of doubles: a panel is written whole.
+    """
+    rows = 256
+    while rows > 2 * PANEL and rows * n_components * 8 > TILE_MEMORY:
+        rows //= 2
+    return rows
 
 
 @jitted
@@ -80,17 +106,20 @@ def nowhere(array):
 
 
 @jitted
-def new_tile(capacity, n_features, n_components, auxiliary, real, double):
-    """A tile that computes in the type of the array `real`; `double` is any array of doubles."""
+def new_tile(capacity, auxiliary, parameters):
+    """A tile for `parameters` of a kernel, in whose type it computes."""
+    real, double = parameters.constants, parameters.origin
     return Tile(
-        aligned(capacity * n_features, real),
-        aligned(capacity * n_components, real),
+        aligned(capacity * parameters.origin.size, real),
+        aligned(capacity * parameters.constants.size, real),
         aligned(auxiliary, real),
         aligned(capacity, real),
         aligned(capacity, double),
         aligned(capacity, real),
         aligned(capacity, double),
         aligned(np.int64(WIDTH), double),  # a literal would compile `aligned` once more
+        aligned(capacity, real),
+        aligned(capacity, double),
     )
 
 
@@ -140,8 +169,8 @@ def _store_group(v: Vectors, target: Vectors, values: ir.Value, pointer: ir.Valu
     v.builder.store(rounded, v.builder.bitcast(v.at(pointer, offset), group.as_pointer()), align=4)
 
 
-def _load_row_major(v: Vectors, address, row_stride, n_groups, n_features, origin, panels, kind: ir.Type) -> None:
-    b, size = v.builder, 4 if kind == F32 else 8
+def _load_row_major(v: Vectors, address, row_stride, n_groups, origin, panels, kind: ir.Type) -> None:
+    b, size, n_features = v.builder, 4 if kind == F32 else 8, v.size(origin)
     narrow, groups = _narrow(v, panels)
 
     def group(g):
@@ -164,8 +193,8 @@ def _load_row_major(v: Vectors, address, row_stride, n_groups, n_features, origi
     v.loop(n_groups, (), group)
 
 
-def _load_column_major(v: Vectors, address, column_stride, n_groups, n_features, origin, panels, kind: ir.Type) -> None:
-    b, size = v.builder, 4 if kind == F32 else 8
+def _load_column_major(v: Vectors, address, column_stride, n_groups, origin, panels, kind: ir.Type) -> None:
+    b, size, n_features = v.builder, 4 if kind == F32 else 8, v.size(origin)
     narrow, groups = _narrow(v, panels)
 
     def feature(j):
@@ -187,20 +216,20 @@ def _load_column_major(v: Vectors, address, column_stride, n_groups, n_features,
 
 
 @vectorised
-def _load_groups(v, address, row_stride, column_stride, itemsize, n_groups, n_features, origin, panels):
+def _load_groups(v, rows, address, n_groups, origin, tile):
     """Eight rows at a time from rows or columns that lie in one piece; returns how many groups were loaded."""
-    b = v.builder
+    b, v = v.builder, v.doubles
     loaded = cgutils.alloca_once_value(b, v.index(0))
     for kind, size in ((F64, 8), (F32, 4)):
-        fits = b.icmp_signed("==", itemsize, v.index(size))
+        fits = b.icmp_signed("==", rows.itemsize, v.index(size))
         for load, stride, other in (
-            (_load_row_major, row_stride, column_stride),
-            (_load_column_major, column_stride, row_stride),
+            (_load_row_major, rows.row_stride, rows.column_stride),
+            (_load_column_major, rows.column_stride, rows.row_stride),
         ):
             contiguous = b.and_(fits, b.icmp_signed("==", other, v.index(size)))
             todo = b.and_(contiguous, b.icmp_signed("==", b.load(loaded), v.index(0)))
             with b.if_then(todo):
-                load(v, address, stride, n_groups, n_features, origin, panels, kind)
+                load(v, address, stride, n_groups, origin, tile.panels, kind)
                 b.store(n_groups, loaded)
     return b.load(loaded)
 
@@ -231,14 +260,12 @@ def fill(v, array, count, value):
 
 
 @jitted
-def load_tile(rows, first, count, weights, origin, tile):
+def load_tile(rows, first, count, origin, tile):
     """Rows first, ..., first + count - 1 into panels, the last filled up with zeros; returns the number of panels."""
     n_features, panel = origin.size, panel_rows(tile.panels)
     n_panels = (count + panel - 1) // panel
     address = rows.address + first * rows.row_stride
-    groups = _load_groups(
-        address, rows.row_stride, rows.column_stride, rows.itemsize, count // WIDTH, n_features, origin, tile.panels
-    )
+    groups = _load_groups(rows, address, count // WIDTH, origin, tile)
     for b in range(groups * WIDTH, count):
         for j in range(n_features):
             number = address + b * rows.row_stride + j * rows.column_stride
@@ -247,11 +274,11 @@ def load_tile(rows, first, count, weights, origin, tile):
     fill(tile.top, n_panels * panel, nowhere(tile.top))
     fill(tile.weights, n_panels * panel, 1.0)
     # Loops, not slices: assigning to a slice makes Numba compile two seconds' worth of error messages.
-    for b in range(count if weights.size else 0):
-        tile.weights[b] = weights[first + b]
+    for b in range(count if rows.weights.size else 0):
+        tile.weights[b] = rows.weights[first + b]
     for b in range(count, n_panels * panel):
         tile.weights[b] = 0.0
-    for b in range(0 if weights.size else count, n_panels * panel):
+    for b in range(0 if rows.weights.size else count, n_panels * panel):
         if tile.weights[b] == 0.0:  # absent, whatever it holds: zero times an overflow would be NaN
             for j in range(n_features):
                 tile.panels[(b // panel * n_features + j) * panel + b % panel] = 0.0
@@ -262,7 +289,7 @@ def load_tile(rows, first, count, weights, origin, tile):
 
 
 @vectorised
-def normalise(v, n_panels, n_components, scores, top, weights, root, log_density, sums):
+def normalise(v, n_panels, n_components, tile):
     """Half log-joints h_k into exp(h_k - top), whose squares over their sum are the responsibilities.
 
     Half, because the square root of a responsibility is what the second moments want on either side, and this way it
@@ -272,8 +299,8 @@ def normalise(v, n_panels, n_components, scores, top, weights, root, log_density
 
     def panel(p, likelihood, mass):
         row = b.mul(p, v.index(v.panel))
-        first = v.at(scores, b.mul(row, n_components))
-        greatest = v.load_all(v.at(top, row), PANEL_VECTORS)
+        first = v.at(tile.scores, b.mul(row, n_components))
+        greatest = v.load_all(v.at(tile.top, row), PANEL_VECTORS)
 
         def component(k, *totals):
             score = v.at(first, b.mul(k, v.index(v.panel)))
@@ -289,27 +316,26 @@ def normalise(v, n_panels, n_components, scores, top, weights, root, log_density
             roots = []
             for half, pair in enumerate(zip(v.to_doubles(totals[c]), v.to_doubles(greatest[c]), strict=True)):
                 at = b.add(row, v.index(c * v.width + half * WIDTH))
-                total, weight = d.maximum(pair[0], d.constant(LEAST_TOTAL)), d.load(weights, at)
+                total, weight = d.maximum(pair[0], d.constant(LEAST_TOTAL)), d.load(tile.weights, at)
                 density = d.fma(pair[1], d.constant(2.0), elementary.log(d, total))
-                d.store(density, log_density, at)
+                d.store(density, tile.log_density, at)
                 roots.append(d.sqrt(d.divide(weight, total)))
                 likelihood, mass = d.fma(weight, density, likelihood), d.add(mass, weight)
-            v.store(v.from_doubles(roots), v.at(root, row), c * v.width)
+            v.store(v.from_doubles(roots), v.at(tile.root, row), c * v.width)
         return likelihood, mass
 
     (packed,) = d.sums(v.loop(n_panels, [d.constant(0.0)] * 2, panel))
-    d.store(packed, sums)
+    d.store(packed, tile.totals)
 
 
-@vectorised
-def square_responsibilities(v, n_panels, n_components, scores, root):
+def square_responsibilities(v: Vectors, p, n_panels: ir.Value, tile) -> None:
     """Exponentials into weighted responsibilities w r = (e root)^2, in place."""
-    b = v.builder
+    b, n_components = v.builder, v.size(p.constants)
 
-    def panel(p):
-        row = b.mul(p, v.index(v.panel))
-        first = v.at(scores, b.mul(row, n_components))
-        roots = v.load_all(v.at(root, row), PANEL_VECTORS)
+    def panel(i):
+        row = b.mul(i, v.index(v.panel))
+        first = v.at(tile.scores, b.mul(row, n_components))
+        roots = v.load_all(v.at(tile.root, row), PANEL_VECTORS)
 
         def component(k):
             score = v.at(first, b.mul(k, v.index(v.panel)))

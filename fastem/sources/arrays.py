@@ -1,6 +1,6 @@
 """Arrays in memory, read where they lie."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -30,11 +30,11 @@ class ArraySource(LocalSource):
     def n_candidates(self) -> int:
         return self.n_rows if self.sample_weight is None else int(np.count_nonzero(self.sample_weight))
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterable[Block]:
         self.n_passes += 1
-        if readable_in_place(self.array):
-            yield Block(self.array, self.sample_weight)
-            return
+        return (Block(self.array, self.sample_weight),) if readable_in_place(self.array) else self._converted()
+
+    def _converted(self) -> Iterator[Block]:
         for first in range(0, self.n_rows, CONVERTED_ROWS):
             part = slice(first, first + CONVERTED_ROWS)
             weights = None if self.sample_weight is None else self.sample_weight[part]

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from fastem.kernels.accumulation import serial_passes
 from fastem.kernels.sampling import LARGEST_KEY
+from fastem.kernels.threads import serial_passes
 from fastem.sources.arrays import readable_in_place
 from fastem.sources.fingerprint import Fingerprint
 from fastem.sources.numeric import all_text, array_of_numbers, as_frame, checked_names, rows_in_order

@@ -1,7 +1,7 @@
 """What a pass needs to know of the data."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -55,8 +55,11 @@ class Source(Protocol):
         """How often all rows have been read so far."""
         ...
 
-    def blocks(self) -> Iterator[Block]:
-        """All rows, in order. How they are cut into blocks never changes a result."""
+    def blocks(self) -> Iterable[Block]:
+        """All rows, in order. How they are cut into blocks never changes a result.
+
+        An iterator may use the memory of a block again for the next one, a tuple may not.
+        """
         ...
 
     def total(self, add_up: Callable[[Iterable[Block]], np.ndarray]) -> np.ndarray:
@@ -93,7 +96,7 @@ class LocalSource(ABC):
     """What sources have in common whose rows this process reads."""
 
     @abstractmethod
-    def blocks(self) -> Iterator[Block]: ...
+    def blocks(self) -> Iterable[Block]: ...
 
     def total(self, add_up: Callable[[Iterable[Block]], np.ndarray]) -> np.ndarray:
         return add_up(self.blocks())

@@ -15,8 +15,8 @@ from fastem.families.covariances import STRUCTURES as STRUCTURE_OF
 from fastem.families.covariances import Moments
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.families.student_t import GREATEST, LEAST, Statistics, StudentTMixtureModel, log_peak_ratio, solved
-from fastem.kernels import accumulation
-from fastem.kernels.accumulation import Accumulation
+from fastem.kernels import threads
+from fastem.kernels.accumulation import accumulated, evaluate_block
 from fastem.sources import as_source
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES)
@@ -137,10 +137,10 @@ def test_the_m_step_of_expected_statistics_returns_the_parameters(structure):
 def test_blocks_change_no_bit(structure):
     problem = case(structure, 700, 3, 4)
     parameters = model_of(problem).kernel_parameters
-    expected = Accumulation(parameters).consume([(problem.rows, problem.sample_weight)])
+    expected = accumulated(parameters, [(problem.rows, problem.sample_weight)])
     for size in (1, 100, 256):
         cut = [(problem.rows[i : i + size], problem.sample_weight[i : i + size]) for i in range(0, 700, size)]
-        assert_array_equal(Accumulation(parameters).consume(cut), expected)
+        assert_array_equal(accumulated(parameters, cut), expected)
 
 
 def test_threads_change_no_bit(monkeypatch):
@@ -148,10 +148,10 @@ def test_threads_change_no_bit(monkeypatch):
     parameters = model_of(problem).kernel_parameters
     results = []
     for work in (0, 2**62):
-        monkeypatch.setattr(accumulation, "PARALLEL_WORK", work)
+        monkeypatch.setattr(threads, "PARALLEL_WORK", work)
         density = np.empty(1500)
-        accumulation.evaluate_block(parameters, problem.rows, log_density=density)
-        results.append((Accumulation(parameters).consume([(problem.rows, problem.sample_weight)]), density))
+        evaluate_block(parameters, problem.rows, log_density=density)
+        results.append((accumulated(parameters, [(problem.rows, problem.sample_weight)]), density))
     for threaded, serial in zip(*results, strict=True):
         assert_array_equal(threaded, serial)
 

@@ -6,8 +6,7 @@ from fastem.families.covariances import STRUCTURES
 from fastem.kernels import accumulation, passes
 from fastem.kernels.families import diag, full, spherical, tied
 
-KERNELS = {"full": full, "tied": tied, "diag": diag, "spherical": spherical}
-PARAMETERS = {
+KERNELS = {
     "full": full.FullParameters,
     "tied": tied.TiedParameters,
     "diag": diag.DiagParameters,
@@ -19,7 +18,7 @@ def kernel_parameters(case, origin=None):
     whiteners, singular = STRUCTURES[case.structure].whiten(case.covariances)
     assert not singular.any()
     origin = case.weights @ case.means if origin is None else origin
-    return PARAMETERS[case.structure].of(origin, np.log(case.weights), case.means, whiteners)
+    return KERNELS[case.structure].of(origin, np.log(case.weights), case.means, whiteners)
 
 
 def accumulated(case, blocks, **options):

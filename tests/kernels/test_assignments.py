@@ -8,7 +8,7 @@ from helpers import kernel_parameters, moments
 from numpy.testing import assert_allclose, assert_array_equal
 from test_passes import expected_moments
 
-from fastem.kernels import accumulation
+from fastem.kernels import accumulation, threads
 from fastem.kernels.assignments import BEST, STOCHASTIC, Assignment
 
 FEW_SHAPES = [s for s in SHAPES if s in ((1, 1, 1), (7, 2, 1), (33, 3, 5), (257, 7, 9), (129, 9, 13), (40, 2, 70))]
@@ -74,11 +74,11 @@ def test_counts_in_single_precision(structure, assignment):
 
 
 @pytest.mark.parametrize("assignment", [BEST, Assignment.sampled(SEED, ITERATION)], ids=["best", "lot"])
-@pytest.mark.parametrize("threads", [False, True])
-def test_blocks_and_threads_change_no_bit(assignment, threads, monkeypatch):
+@pytest.mark.parametrize("parallel", [False, True])
+def test_blocks_and_threads_change_no_bit(assignment, parallel, monkeypatch):
     problem = case("diag", 1000, 3, 4)
     expected = sums_of(problem, assignment)
-    monkeypatch.setattr(accumulation, "PARALLEL_WORK", 0 if threads else 2**62)
+    monkeypatch.setattr(threads, "PARALLEL_WORK", 0 if parallel else 2**62)
     for size in (1, 100, 256, 700):
         cut = [(problem.rows[i : i + size], problem.sample_weight[i : i + size]) for i in range(0, 1000, size)]
         assert_array_equal(sums_of(problem, assignment, cut), expected)
@@ -111,4 +111,3 @@ def test_parts_that_are_added_up_draw_for_themselves():
     assignment = Assignment.sampled(SEED, ITERATION)
     assert assignment.of_part(rows[0]) == assignment.of_part(rows[0].copy())
     assert assignment.of_part(rows[0]) != assignment.of_part(rows[1])
-    assert BEST.of_part(rows[0]) == BEST

@@ -1,8 +1,13 @@
 """Calls by address, what parallel kernels are made of; and what compiling them changes meanwhile."""
 
 import gc
+import os
+import subprocess
+import sys
+from functools import partial
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import pytest
 from llvmlite import ir
@@ -10,7 +15,8 @@ from numba import config, njit, types
 from numba.extending import intrinsic
 from numpy.testing import assert_array_equal
 
-from fastem.kernels.compilation import KernelCompiler, address_of, call_at
+from fastem.kernels.compilation import KernelCompiler
+from fastem.kernels.threads import address_of, call_at
 
 
 class Pair(NamedTuple):
@@ -72,3 +78,24 @@ def test_kernels_are_compiled_at_a_level_of_their_own(wanted, monkeypatch):
     assert seen == [(KernelCompiler.LEVEL if wanted is None else before, False)]
     assert int(config.OPT) == before
     assert gc.isenabled()
+
+
+FIRST_USE = """
+import numpy as np
+from fastem.kernels import passes, threads
+from fastem.kernels.accumulation import accumulated
+from fastem.kernels.families.diag import DiagParameters
+parameters = DiagParameters.of(np.zeros(2), np.zeros(1), np.ones((1, 2)), np.ones((1, 2)))
+for threads.PARALLEL_WORK in (2**62, 0):
+    accumulated(parameters, [(np.ones((300, 2)), None)])
+functions = passes.fused_lanes, threads._run_shares, threads._loop
+print(*[sum(function.stats.cache_hits.values()) for function in functions])
+"""
+
+
+def test_another_process_finds_the_machine_code(tmp_path):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = partial(subprocess.run, [sys.executable, "-c", FIRST_USE], env=environment, capture_output=True, check=True)
+    found = [run(text=True).stdout.split() for _ in range(2)]
+    parallel = "1" if numba.config.NUMBA_NUM_THREADS > 1 else "0"
+    assert found == [["0", "0", "0"], ["1", parallel, parallel]]

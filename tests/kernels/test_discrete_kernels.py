@@ -23,7 +23,7 @@ from fastem.families.bernoulli import BernoulliMixtureModel
 from fastem.families.categorical import CategoricalMixtureModel
 from fastem.families.multinomial import MultinomialMixtureModel
 from fastem.families.poisson import PoissonMixtureModel
-from fastem.kernels import accumulation, passes
+from fastem.kernels import accumulation, passes, threads
 from fastem.kernels.vectors import elementary
 from fastem.kernels.vectors.simd import WIDTH, vectorised
 from fastem.sources import as_source
@@ -202,13 +202,11 @@ def test_any_layout(family, layout):
 def test_any_number_of_threads(family, monkeypatch):
     if numba.config.NUMBA_NUM_THREADS == 1:
         pytest.skip("one processor")
-    expected, entered = digest(family), []
-    monkeypatch.setattr(accumulation, "PARALLEL_WORK", 0)
-    for name in ("fused_pass", "scoring_pass"):
-        kernel = getattr(passes, name)
-        monkeypatch.setattr(passes, name, lambda *a, k=kernel, n=name: (entered.append(n), k(*a)))
+    expected, entered, run_parallel = digest(family), [], threads.run_parallel
+    monkeypatch.setattr(threads, "PARALLEL_WORK", 0)
+    monkeypatch.setattr(threads, "run_parallel", lambda kernel, *a: (entered.append(kernel), run_parallel(kernel, *a)))
     assert digest(family) == expected
-    assert set(entered) == {"fused_pass", "scoring_pass"}
+    assert set(entered) == {passes.fused_lanes, passes.score_lanes}
 
 
 @pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="not x86-64")

@@ -14,7 +14,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastem.families.centers import Centers
-from fastem.kernels import accumulation
+from fastem.kernels import threads
 from fastem.kernels.clusters import kmeans
 from fastem.kernels.vectors.simd import BLOCK_VECTORS  # noqa: F401  the subprocess prints it
 from fastem.sources import as_source
@@ -27,6 +27,7 @@ def problem(n_rows, n_features, n_clusters):
     rng = np.random.default_rng(n_rows)
     rows = 3.0 * rng.normal(size=(n_rows, n_features)) + 5.0
     weights = rng.random(n_rows) * (rng.random(n_rows) > 0.3)
+    weights[0] = 0.5
     return rows, weights, Centers.of(3.0 * rng.normal(size=(n_clusters, n_features)) + 5.0)
 
 
@@ -132,13 +133,11 @@ def test_chunks_of_any_size(size):
 def test_any_number_of_threads(monkeypatch):
     if numba.config.NUMBA_NUM_THREADS == 1:
         pytest.skip("one processor")
-    expected, entered = digest(), []
-    monkeypatch.setattr(accumulation, "PARALLEL_WORK", 0)
-    for name in ("nearest_pass", "table_pass"):
-        kernel = getattr(kmeans, name)
-        monkeypatch.setattr(kmeans, name, lambda *a, k=kernel, n=name: (entered.append(n), k(*a)))
+    expected, entered, run_parallel = digest(), [], threads.run_parallel
+    monkeypatch.setattr(threads, "PARALLEL_WORK", 0)
+    monkeypatch.setattr(threads, "run_parallel", lambda kernel, *a: (entered.append(kernel), run_parallel(kernel, *a)))
     assert digest() == expected
-    assert set(entered) == {"nearest_pass", "table_pass"}
+    assert set(entered) == {kmeans.nearest_lanes, kmeans.table_lanes}
 
 
 @pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="not x86-64")

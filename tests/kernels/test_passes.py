@@ -11,6 +11,8 @@ from cases import SHAPES, STRUCTURES, case
 from helpers import accumulated, kernel_parameters, moments, scored
 from numpy.testing import assert_allclose, assert_array_equal
 
+from fastem.kernels.assignments import LIKELIHOOD
+
 every_case = pytest.mark.parametrize(
     "case",
     [
@@ -30,7 +32,7 @@ def test_log_likelihood_and_weight(case):
 
 def test_log_likelihood_alone_equals_that_of_the_fused_pass(case):
     block = case.rows, case.sample_weight
-    alone, fused = accumulated(case, [block], with_moments=False), accumulated(case, [block])
+    alone, fused = accumulated(case, [block], assignment=LIKELIHOOD), accumulated(case, [block])
     assert_array_equal(alone[:3], fused[:3])
     assert not alone[8:].any()
 

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from fastem.kernels import accumulation, passes
+from fastem.kernels import passes, threads
 from fastem.kernels.vectors.simd import BLOCK_VECTORS  # noqa: F401  the subprocess prints it
 from fastem.sources import Block, as_source
 
@@ -161,18 +161,16 @@ def test_a_source_converts_a_block_at_a_time():
 @pytest.fixture
 def many_threads(monkeypatch):
     """Small problems are worth a second thread, too; all threads are used again afterwards."""
-    monkeypatch.setattr(accumulation, "PARALLEL_WORK", 0)
+    monkeypatch.setattr(threads, "PARALLEL_WORK", 0)
     yield numba.config.NUMBA_NUM_THREADS
     numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
 
 
 @pytest.fixture
 def parallel_passes(monkeypatch, many_threads):
-    """How often the parallel kernels are entered."""
-    entered = []
-    for name in ("fused_pass", "scoring_pass"):
-        kernel = getattr(passes, name)
-        monkeypatch.setattr(passes, name, lambda *a, k=kernel, n=name: (entered.append(n), k(*a)))
+    """The kernels that were run by several threads."""
+    entered, run_parallel = [], threads.run_parallel
+    monkeypatch.setattr(threads, "run_parallel", lambda kernel, *a: (entered.append(kernel), run_parallel(kernel, *a)))
     return entered
 
 
@@ -185,7 +183,7 @@ def test_any_number_of_threads(structure, parallel_passes, many_threads):
     for n_threads in range(2, many_threads + 1):
         numba.set_num_threads(n_threads)
         assert digest(structure) == expected
-    assert set(parallel_passes) == {"fused_pass", "scoring_pass"}
+    assert set(parallel_passes) == {passes.fused_lanes, passes.score_lanes}
 
 
 def serial_digest(structure):

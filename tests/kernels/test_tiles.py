@@ -1,5 +1,7 @@
 """Rows of any layout into a tile, and packed triangles and outer products out of it."""
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 import pytest
@@ -13,13 +15,18 @@ CAPACITY = 128
 FEATURES = [1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 33, 64]
 
 
+class Parameters(NamedTuple):
+    origin: np.ndarray
+    constants: np.ndarray
+
+
 @numba.njit
-def load(rows, first, count, weights, origin, like):
+def load(rows, first, count, parameters):
     """A tile's panels, weights and how many panels it has; `panels` hold other numbers before."""
-    tile = new_tile(CAPACITY, origin.size, 1, 0, like, origin)
+    tile = new_tile(CAPACITY, 0, parameters)
     tile.panels[:] = np.nan
     tile.weights[:] = np.nan
-    n_panels = load_tile(rows, first, count, weights, origin, tile)
+    n_panels = load_tile(rows, first, count, parameters.origin, tile)
     return tile.panels.copy(), tile.weights.copy(), n_panels
 
 
@@ -27,9 +34,8 @@ def loaded(array, first=0, count=None, weights=None, real=np.float64):
     """Rows that `load_tile` has moved to an origin, and the weights it gave them."""
     n_features = array.shape[1]
     count = len(array) - first if count is None else count
-    weights = np.empty(0) if weights is None else weights
-    like, panel = np.empty(0, real), 256 // np.dtype(real).itemsize
-    panels, weights, n_panels = load(Rows.of(array), first, count, weights, origin_of(n_features), like)
+    parameters, panel = Parameters(origin_of(n_features), np.empty(1, real)), 256 // np.dtype(real).itemsize
+    panels, weights, n_panels = load(Rows.of(array, CAPACITY, weights), first, count, parameters)
     assert n_panels == -(-count // panel)
     panels = panels[: n_panels * panel * n_features].reshape(n_panels, n_features, panel)
     return panels.swapaxes(1, 2).reshape(-1, n_features), weights[: n_panels * panel]

@@ -11,6 +11,7 @@ import dask
 import dask.array as da
 import dask.bag as db
 import dask.dataframe as dd
+import numba
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,8 +19,9 @@ from distributed import Client, LocalCluster
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastem import BernoulliMixture, GaussianMixture, KMeans
-from fastem.kernels import accumulation
+from fastem.kernels import threads
 from fastem.kernels.accumulation import accumulated
+from fastem.sources import Block
 from fastem.sources.clusters import Collection, DaskSource, _serially
 
 pytestmark = pytest.mark.filterwarnings("ignore:The fit did not converge")
@@ -186,18 +188,21 @@ def test_the_sample_is_that_of_the_array():
 @pytest.mark.parametrize("scheduler", ["synchronous", "threads"])
 def test_the_scheduler_changes_no_bit(scheduler, monkeypatch):
     expected = fitted(ARRAY)
-    monkeypatch.setattr(accumulation, "PARALLEL_WORK", 0)  # where every pass would take all threads
+    monkeypatch.setattr(threads, "PARALLEL_WORK", 0)  # where every pass would take all threads
     with dask.config.set(scheduler=scheduler, num_workers=4):
         assert_same_bits(fitted(ARRAY), expected)
 
 
 def test_tasks_take_one_thread(monkeypatch):
-    monkeypatch.setattr(accumulation, "PARALLEL_WORK", 0)
-    threads = []
-    _serially(lambda blocks: threads.append(accumulation.Threads(10**9).parallel), None)
-    assert threads == [False]
-    with accumulation.Threads(10**9) as parallel:
-        assert parallel == (accumulation.numba.get_num_threads() > 1)
+    monkeypatch.setattr(threads, "PARALLEL_WORK", 0)
+    entered = []
+    monkeypatch.setattr(threads, "run_parallel", lambda *arguments: entered.append("parallel"))
+    model = fitted(ARRAY)._model()
+    add_up = partial(accumulated, model.kernel_parameters)
+    _serially(add_up, Block(ROWS, None))
+    assert not entered
+    add_up([Block(ROWS, None)])
+    assert bool(entered) == (numba.get_num_threads() > 1)
 
 
 def test_columns_of_any_names_and_types():
@@ -277,7 +282,7 @@ def test_threads_of_one_worker(monkeypatch):
     with dask.config.set(scheduler="synchronous"):
         expected = fitted(ARRAY)
     with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=":0"):
-        monkeypatch.setattr(accumulation, "PARALLEL_WORK", 0)
+        monkeypatch.setattr(threads, "PARALLEL_WORK", 0)
         assert_same_bits(fitted(ARRAY), expected)
 
 

@@ -24,7 +24,7 @@ class Full(Matrices):
         return full.FullParameters.of(origin, log_weights, means, whiteners)
 
     def moments(self, sums, origin, means, scatter):
-        return Moments(*full.unpack(sums, *means.shape)), None
+        return Moments(*full.FullParameters.unpack(sums, *means.shape)), None
 
     def shape(self, n_components, n_features):
         return n_components, n_features, n_features
@@ -44,7 +44,7 @@ class Diag(Variances):
         return diag.DiagParameters.of(origin, log_weights, means, whiteners)
 
     def moments(self, sums, origin, means, scatter):
-        return Moments(*diag.unpack(sums, *means.shape)), None
+        return Moments(*diag.DiagParameters.unpack(sums, *means.shape)), None
 
     def shape(self, n_components, n_features):
         return n_components, n_features
@@ -65,7 +65,7 @@ class Spherical(Number):
         return spherical.SphericalParameters.of(origin, log_weights, means, whiteners)
 
     def moments(self, sums, origin, means, scatter):
-        counts, first, second = spherical.unpack(sums, *means.shape)
+        counts, first, second = spherical.SphericalParameters.unpack(sums, *means.shape)
         return Moments(counts, first - counts[:, None] * (means - origin), second), None
 
     def shape(self, n_components, n_features):

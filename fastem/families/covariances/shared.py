@@ -29,7 +29,7 @@ class Shared(CovarianceStructure):
         return tied.TiedParameters.of(origin, log_weights, means, whitener, with_scatter=scatter is None)
 
     def moments(self, sums, origin, means, scatter):
-        counts, first, total = tied.unpack(sums, *means.shape)
+        counts, first, total = tied.TiedParameters.unpack(sums, *means.shape)
         weight = counts.sum()
         scatter = scatter or Scatter(origin, total, weight)
         offset = origin + first.sum(axis=0) / weight - scatter.centre

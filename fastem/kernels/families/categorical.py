@@ -9,84 +9,36 @@ from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba.extending import overload
 
-from fastem.kernels import passes
-from fastem.kernels.tiles import transposed
+from fastem.kernels.tiles import square_responsibilities, transposed
 from fastem.kernels.vectors import blocks
 from fastem.kernels.vectors.memory import aligned_zeros
-from fastem.kernels.vectors.simd import BLOCK_VECTORS, INTEGERS, PANEL_VECTORS, WIDTH, vectorised
+from fastem.kernels.vectors.simd import BLOCK_VECTORS, INTEGERS, PANEL_VECTORS, WIDTH, Vectors, padded, vectorised
 
 LOOKUPS = 2 if BLOCK_VECTORS == PANEL_VECTORS else 1  # vectors of components at once: what the registers hold
 
 
-class CategoricalParameters(NamedTuple):
-    """A mixture as the kernel reads it; `of` makes one."""
-
-    origin: np.ndarray  # (D,) zeros: levels are integers
-    constants: np.ndarray  # (K,) log w_k / 2
-    padded: np.ndarray  # the same, filled up with minus infinity to a multiple of eight
-    table: np.ndarray  # (levels of all columns * padded K,) log p / 2, column after column
-    starts: np.ndarray  # (D,) int64: the first level of a column
-    last: np.ndarray  # (D,) the greatest level of a column
-
-    @classmethod
-    def of(cls, log_weights, log_probabilities, n_levels):
-        """From log w_k (K,), log p (K, levels of all columns) and the number of levels of each column (D,)."""
-        n_components, total = log_probabilities.shape
-        padded = np.full(blocks.counts_size(n_components), -np.inf)
-        padded[:n_components] = 0.5 * log_weights
-        table = aligned_zeros(total, padded.size)
-        table[:, :n_components] = 0.5 * log_probabilities.T
-        starts = np.cumsum(n_levels) - n_levels
-        origin = np.zeros(len(n_levels))
-        return cls(origin, 0.5 * log_weights, padded, table.ravel(), starts.astype(np.int64), n_levels - 1.0)
-
-    @property
-    def kernel(self) -> "Sizes":
-        return Sizes(self.table.size // self.padded.size)
-
-
-class Sizes(NamedTuple):
-    """What the arrays of a pass take, for the number of levels of all columns."""
-
-    n_levels: int
-
-    def auxiliary_size(self, capacity: int, n_components: int, n_features: int) -> int:
-        return capacity * n_features  # where the level of a cell lies in the table
-
-    def statistics_size(self, n_components: int, n_features: int) -> int:
-        return blocks.counts_size(n_components) * (1 + self.n_levels)
-
-
-def unpack(statistics: np.ndarray, n_components: int, n_levels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Counts (K,), and the sums of r over the rows of each level (K, levels of all columns)."""
-    packed = statistics.reshape(1 + n_levels, -1)[:, :n_components]
-    return packed[0], packed[1:].T
-
-
-@vectorised
-def _locate(v, panels, n_panels, n_features, starts, last, stride, places):
+def _locate(v: Vectors, p, n_panels: ir.Value, tile) -> None:
     """Where the levels of each cell lie in the table; values outside of the column's levels are moved to the nearest.
 
     They are refused before; this only keeps the memory safe.
     """
-    b = v.builder
+    b, n_features, stride = v.builder, v.size(p.origin), v.size(p.filled)
 
-    def panel(p):
+    def panel(i):
         def feature(j):
-            at = b.mul(b.add(b.mul(p, n_features), j), v.index(v.panel))
-            greatest, start = v.broadcast(last, j), b.load(v.at(starts, j))
+            at = b.mul(b.add(b.mul(i, n_features), j), v.index(v.panel))
+            greatest, start = v.broadcast(p.last, j), b.load(v.at(p.starts, j))
             first = b.insert_element(ir.Constant(INTEGERS, ir.Undefined), start, ir.IntType(32)(0))
             starts_of = v.shuffle(first, first, [0] * WIDTH)
             step = b.insert_element(ir.Constant(INTEGERS, ir.Undefined), stride, ir.IntType(32)(0))
             steps = v.shuffle(step, step, [0] * WIDTH)
             for c in range(PANEL_VECTORS):
                 where = b.add(at, v.index(c * v.width))
-                level = v.maximum(v.load(panels, where), v.constant(0.0))  # in this order NaN is zero
+                level = v.maximum(v.load(tile.panels, where), v.constant(0.0))  # in this order NaN is zero
                 level = b.select(b.fcmp_ordered("<", level, greatest), level, greatest)
                 place = b.mul(b.add(starts_of, b.fptosi(level, INTEGERS)), steps)
-                v.store(b.bitcast(place, v.vector), places, where)
+                v.store(b.bitcast(place, v.vector), tile.auxiliary, where)
             return ()
 
         v.loop(n_features, (), feature)
@@ -95,10 +47,10 @@ def _locate(v, panels, n_panels, n_features, starts, last, stride, places):
     v.loop(n_panels, (), panel)
 
 
-def _row_groups(v, n_panels, n_features, places, body) -> None:
-    """Emit ``body(group, place)`` for every eight rows; ``place(j, r)`` is where cell j of row r of them lies."""
-    b = v.builder
-    integers = b.bitcast(places, ir.IntType(64).as_pointer())
+def _row_groups(v, p, n_panels, tile, body) -> None:
+    """Emit ``body(panel, part, place)`` for every eight rows; ``place(j, r)`` is where cell j of row r of them lies."""
+    b, n_features = v.builder, v.size(p.origin)
+    integers = b.bitcast(tile.auxiliary, ir.IntType(64).as_pointer())
 
     def group(g):
         panel, part = b.sdiv(g, v.index(PANEL_VECTORS)), b.srem(g, v.index(PANEL_VECTORS))
@@ -127,8 +79,9 @@ def _components_of(v, panel, part, n_components, block) -> list[tuple[ir.Value, 
 
 
 @vectorised
-def _score(v, padded, table, places, n_panels, n_features, n_components, scores, top):
-    b = v.builder
+def _score(v, p, n_panels, tile):
+    b, n_features, n_components = v.builder, v.size(p.origin), v.size(p.constants)
+    _locate(v, p, n_panels, tile)
     n_blocks = b.sdiv(b.add(n_components, v.index(WIDTH - 1)), v.index(WIDTH))
 
     def group(panel, part, place):
@@ -136,17 +89,17 @@ def _score(v, padded, table, places, n_panels, n_features, n_components, scores,
 
         def components(first, count):
             begin = b.mul(first, v.index(WIDTH))
-            constants = v.load_all(v.at(padded, begin), count)
+            constants = v.load_all(v.at(p.filled, begin), count)
 
             def feature(j, *totals):
                 result = []
                 for r in range(WIDTH):
-                    entry = v.load_all(v.at(table, b.add(place(j, r), begin)), count)
+                    entry = v.load_all(v.at(p.table, b.add(place(j, r), begin)), count)
                     result += [v.add(totals[r * count + c], entry[c]) for c in range(count)]
                 return result
 
             totals = v.loop(n_features, constants * WIDTH, feature)
-            greatest = v.load(top, rows)
+            greatest = v.load(tile.top, rows)
             for c in range(count):
                 columns = transposed(v, totals[c::count], WIDTH)
                 for column, (exists, where) in zip(
@@ -154,18 +107,17 @@ def _score(v, padded, table, places, n_panels, n_features, n_components, scores,
                 ):
                     greatest = v.maximum(column, greatest)
                     with b.if_then(exists):
-                        v.store(column, scores, where)
-            v.store(greatest, top, rows)
+                        v.store(column, tile.scores, where)
+            v.store(greatest, tile.top, rows)
 
         v.blocks(n_blocks, LOOKUPS, components)
 
-    _row_groups(v, n_panels, n_features, places, group)
+    _row_groups(v, p, n_panels, tile, group)
 
 
-@vectorised
-def _add_by_level(v, scores, places, n_panels, n_features, n_components, target):
+def _add_by_level(v: Vectors, p, n_panels: ir.Value, tile, target: ir.Value) -> None:
     """target[level, k] += sum of r_k over the rows with this level."""
-    b = v.builder
+    b, n_features, n_components = v.builder, v.size(p.origin), v.size(p.constants)
     n_blocks = b.sdiv(b.add(n_components, v.index(WIDTH - 1)), v.index(WIDTH))
 
     def group(panel, part, place):
@@ -173,7 +125,7 @@ def _add_by_level(v, scores, places, n_panels, n_features, n_components, target)
             shares = []
             for c in range(count):
                 columns = [
-                    b.select(exists, v.load(scores, where), v.constant(0.0))
+                    b.select(exists, v.load(tile.scores, where), v.constant(0.0))
                     for exists, where in _components_of(v, panel, part, n_components, b.add(first, v.index(c)))
                 ]
                 shares.append(transposed(v, columns, WIDTH))
@@ -190,48 +142,54 @@ def _add_by_level(v, scores, places, n_panels, n_features, n_components, target)
 
         v.blocks(n_blocks, LOOKUPS, components)
 
-    _row_groups(v, n_panels, n_features, places, group)
+    _row_groups(v, p, n_panels, tile, group)
 
 
-@overload(passes.log_joint)
-def _log_joint(parameters, n_panels, tile):
-    if parameters.instance_class is not CategoricalParameters:
-        return None
-
-    def score_components(parameters, n_panels, tile):
-        n_features, n_components = parameters.origin.size, parameters.constants.size
-        stride = parameters.padded.size
-        _locate(tile.panels, n_panels, n_features, parameters.starts, parameters.last, stride, tile.auxiliary)
-        _score(
-            parameters.padded,
-            parameters.table,
-            tile.auxiliary,
-            n_panels,
-            n_features,
-            n_components,
-            tile.scores,
-            tile.top,
-        )
-
-    return score_components
+@vectorised
+def _add_moments(v, p, n_panels, tile, statistics):
+    square_responsibilities(v, p, n_panels, tile)
+    blocks.counts(v, p, n_panels, tile, statistics)
+    _add_by_level(v, p, n_panels, tile, v.at(statistics, v.size(p.filled)))
 
 
-@overload(passes.accumulate)
-def _accumulate(parameters, n_panels, tile, statistics):
-    if parameters.instance_class is not CategoricalParameters:
-        return None
+class CategoricalParameters(NamedTuple):
+    """A mixture as the kernel reads it; `of` makes one."""
 
-    def add_moments(parameters, n_panels, tile, statistics):
-        n_features, n_components = parameters.origin.size, parameters.constants.size
-        passes.square_responsibilities(n_panels, n_components, tile.scores, tile.root)
-        blocks.counts(tile.scores, n_panels, n_components, statistics)
-        _add_by_level(
-            tile.scores,
-            tile.auxiliary,
-            n_panels,
-            n_features,
-            n_components,
-            statistics[parameters.padded.size :],
-        )
+    origin: np.ndarray  # (D,) zeros: levels are integers
+    constants: np.ndarray  # (K,) log w_k / 2
+    filled: np.ndarray  # the same, filled up with minus infinity to a multiple of eight
+    table: np.ndarray  # (levels of all columns * padded K,) log p / 2, column after column
+    starts: np.ndarray  # (D,) int64: the first level of a column
+    last: np.ndarray  # (D,) the greatest level of a column
 
-    return add_moments
+    @classmethod
+    def of(cls, log_weights, log_probabilities, n_levels):
+        """From log w_k (K,), log p (K, levels of all columns) and the number of levels of each column (D,)."""
+        n_components, total = log_probabilities.shape
+        filled = np.full(padded(n_components), -np.inf)
+        filled[:n_components] = 0.5 * log_weights
+        table = aligned_zeros(total, filled.size)
+        table[:, :n_components] = 0.5 * log_probabilities.T
+        starts = np.cumsum(n_levels) - n_levels
+        origin = np.zeros(len(n_levels))
+        return cls(origin, 0.5 * log_weights, filled, table.ravel(), starts.astype(np.int64), n_levels - 1.0)
+
+    def statistics_size(self) -> int:
+        return self.filled.size + self.table.size  # as many entries as the table has
+
+    @staticmethod
+    def unpack(statistics: np.ndarray, n_components: int, n_levels: int) -> tuple[np.ndarray, np.ndarray]:
+        """Counts (K,), and the sums of r over the rows of each level (K, levels of all columns)."""
+        packed = statistics.reshape(1 + n_levels, -1)[:, :n_components]
+        return packed[0], packed[1:].T
+
+    def auxiliary_size(self, capacity: int) -> int:
+        return capacity * self.origin.size  # where the level of a cell lies in the table
+
+    # compiled ---------------------------------------------------------------------------------------------------------
+
+    def log_joint(self, n_panels, tile):
+        _score(self, n_panels, tile)
+
+    def accumulate(self, n_panels, tile, statistics):
+        _add_moments(self, n_panels, tile, statistics)

@@ -8,85 +8,52 @@ log w_k N(x | mu_k, diag sigma_k^2) = log w_k - sum_j log sigma_kj - D/2 log 2 p
 from typing import NamedTuple
 
 import numpy as np
-from numba.extending import overload
+from llvmlite import ir
 
-from fastem.kernels import passes
+from fastem.kernels.tiles import square_responsibilities
 from fastem.kernels.vectors import blocks
-from fastem.kernels.vectors.simd import PANEL_VECTORS, vectorised
+from fastem.kernels.vectors.simd import PANEL_VECTORS, Vectors, padded, vectorised
 
 PAIR = 2  # components of a register block of the moments: each cell has two accumulators
 
 
-class DiagParameters(NamedTuple):
-    """A mixture as the kernel reads it; `of` makes one."""
-
-    origin: np.ndarray  # (D,) subtracted from every row on loading
-    means: np.ndarray  # (K * D,) about the origin
-    constants: np.ndarray  # (K,) half of log w_k - sum log sigma_kj - D/2 log 2 pi
-    scales: np.ndarray  # (K * D,) 1 / (2 sigma_kj)
-    biases: np.ndarray  # (K * D,) -mu_kj / (2 sigma_kj)
-
-    @classmethod
-    def of(cls, origin, log_weights, means, whiteners):
-        """From log w_k (K,), means (K, D) and 1 / sigma_kj (K, D)."""
-        n_features = origin.size
-        centred, scales = means - origin, 0.5 * whiteners
-        constants = 0.5 * (log_weights + np.log(whiteners).sum(axis=1) - 0.5 * n_features * np.log(2 * np.pi))
-        return cls(origin, centred.ravel(), constants, scales.ravel(), (-scales * centred).ravel())
-
-
-def auxiliary_size(capacity: int, n_components: int, n_features: int) -> int:
-    return 0
-
-
-def statistics_size(n_components: int, n_features: int) -> int:
-    return blocks.counts_size(n_components) + _moments_size(n_components, n_features)
-
-
-def _moments_size(n_components: int, n_features: int) -> int:
-    return -(-n_components // PAIR) * -(-n_features // blocks.BLOCK) * 2 * PAIR * blocks.BLOCK
-
-
-def unpack(statistics: np.ndarray, n_components: int, n_features: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Counts (K,), sums of r (x - mu) (K, D) and of r (x - mu)^2 (K, D)."""
-    counts, packed = np.split(statistics, [blocks.counts_size(n_components)])
-    down, across = -(-n_components // PAIR), -(-n_features // blocks.BLOCK)
-    moments = packed.reshape(down, across, 2, PAIR, blocks.BLOCK).transpose(2, 0, 3, 1, 4)
-    first, second = moments.reshape(2, down * PAIR, across * blocks.BLOCK)[:, :n_components, :n_features]
-    return counts[:n_components], first, second
-
-
 @vectorised
-def _score(v, panels, n_panels, n_features, n_components, scales, biases, constants, scores, top):
+def _score(v, p, n_panels, tile):
     b = v.builder
 
     def deviation(k, j):
-        at = b.add(b.mul(k, n_features), j)
-        scale, bias = v.broadcast(scales, at), v.broadcast(biases, at)
+        at = b.add(b.mul(k, v.size(p.origin)), j)
+        scale, bias = v.broadcast(p.scales, at), v.broadcast(p.biases, at)
         return lambda x: v.fma(scale, x, bias)
 
     def score(k, square, _):
-        return v.subtract(v.broadcast(constants, k), square)
+        return v.subtract(v.broadcast(p.constants, k), square)
 
-    blocks.score_by_squares(v, panels, n_panels, n_features, n_components, scores, top, deviation, score)
+    blocks.score_by_squares(v, p, n_panels, tile.panels, tile, deviation, score)
 
 
 @vectorised
-def _moments(v, scores, n_panels, n_components, panels, n_features, means, target):
+def _add_moments(v, p, n_panels, tile, statistics):
+    square_responsibilities(v, p, n_panels, tile)
+    blocks.counts(v, p, n_panels, tile, statistics)
+    _deviations(v, p, n_panels, tile, v.at(statistics, v.padded(v.size(p.constants))))
+
+
+def _deviations(v: Vectors, p, n_panels: ir.Value, tile, target: ir.Value) -> None:
     """target += sums of r d and r d^2, d = x - mean, two components by four features a block."""
-    b = v.builder
-    across = b.sdiv(b.add(n_features, v.index(blocks.BLOCK - 1)), v.index(blocks.BLOCK))
+    b, n_features, n_components = v.builder, v.size(p.origin), v.size(p.constants)
+    across = v.padded(n_features, blocks.BLOCK)
 
     def components(k, rows):
-        left = v.at(scores, b.mul(k, v.index(v.panel)))
-        base = b.mul(b.mul(k, across), v.index(2 * blocks.BLOCK))
+        left = v.at(tile.scores, b.mul(k, v.index(v.panel)))
+        base = b.mul(b.mul(k, across), v.index(2))
 
         def features(j, columns):
-            right = v.at(panels, b.mul(j, v.index(v.panel)))
+            right = v.at(tile.panels, b.mul(j, v.index(v.panel)))
             first, second = {}, {}
             for cells in blocks.register_groups((r, c) for r in range(rows) for c in range(columns)):
                 means_of = {
-                    (r, c): v.broadcast(means, b.add(b.mul(b.add(k, v.index(r)), n_features), b.add(j, v.index(c))))
+                    (r, c): v.broadcast(p.means, b.add(b.mul(b.add(k, v.index(r)), n_features), b.add(j, v.index(c))))
                     for r, c in cells
                 }
 
@@ -117,37 +84,43 @@ def _moments(v, scores, n_panels, n_components, panels, n_features, means, targe
     v.blocks(n_components, PAIR, components)
 
 
-@overload(passes.log_joint)
-def _log_joint(parameters, n_panels, tile):
-    if parameters.instance_class is not DiagParameters:
-        return None
+class DiagParameters(NamedTuple):
+    """A mixture as the kernel reads it; `of` makes one."""
 
-    def score_components(parameters, n_panels, tile):
-        _score(
-            tile.panels,
-            n_panels,
-            parameters.origin.size,
-            parameters.constants.size,
-            parameters.scales,
-            parameters.biases,
-            parameters.constants,
-            tile.scores,
-            tile.top,
-        )
+    origin: np.ndarray  # (D,) subtracted from every row on loading
+    means: np.ndarray  # (K * D,) about the origin
+    constants: np.ndarray  # (K,) half of log w_k - sum log sigma_kj - D/2 log 2 pi
+    scales: np.ndarray  # (K * D,) 1 / (2 sigma_kj)
+    biases: np.ndarray  # (K * D,) -mu_kj / (2 sigma_kj)
 
-    return score_components
+    @classmethod
+    def of(cls, origin, log_weights, means, whiteners):
+        """From log w_k (K,), means (K, D) and 1 / sigma_kj (K, D)."""
+        n_features = origin.size
+        centred, scales = means - origin, 0.5 * whiteners
+        constants = 0.5 * (log_weights + np.log(whiteners).sum(axis=1) - 0.5 * n_features * np.log(2 * np.pi))
+        return cls(origin, centred.ravel(), constants, scales.ravel(), (-scales * centred).ravel())
 
+    def statistics_size(self) -> int:
+        down, across = -(-self.constants.size // PAIR), -(-self.origin.size // blocks.BLOCK)
+        return padded(self.constants.size) + down * across * 2 * PAIR * blocks.BLOCK
 
-@overload(passes.accumulate)
-def _accumulate(parameters, n_panels, tile, statistics):
-    if parameters.instance_class is not DiagParameters:
-        return None
+    @staticmethod
+    def unpack(statistics: np.ndarray, n_components: int, n_features: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Counts (K,), sums of r (x - mu) (K, D) and of r (x - mu)^2 (K, D)."""
+        counts, packed = np.split(statistics, [padded(n_components)])
+        down, across = -(-n_components // PAIR), -(-n_features // blocks.BLOCK)
+        moments = packed.reshape(down, across, 2, PAIR, blocks.BLOCK).transpose(2, 0, 3, 1, 4)
+        first, second = moments.reshape(2, down * PAIR, across * blocks.BLOCK)[:, :n_components, :n_features]
+        return counts[:n_components], first, second
 
-    def add_moments(parameters, n_panels, tile, statistics):
-        n_features, n_components = parameters.origin.size, parameters.constants.size
-        passes.square_responsibilities(n_panels, n_components, tile.scores, tile.root)
-        size = (n_components + 7) // 8 * 8
-        blocks.counts(tile.scores, n_panels, n_components, statistics)
-        _moments(tile.scores, n_panels, n_components, tile.panels, n_features, parameters.means, statistics[size:])
+    def auxiliary_size(self, capacity: int) -> int:
+        return 0
 
-    return add_moments
+    # compiled ---------------------------------------------------------------------------------------------------------
+
+    def log_joint(self, n_panels, tile):
+        _score(self, n_panels, tile)
+
+    def accumulate(self, n_panels, tile, statistics):
+        _add_moments(self, n_panels, tile, statistics)

@@ -8,9 +8,7 @@ lose nothing.
 from typing import NamedTuple
 
 import numpy as np
-from numba.extending import overload
 
-from fastem.kernels import passes
 from fastem.kernels.tiles import panel_rows
 from fastem.kernels.vectors.deviations import (
     FEW,
@@ -28,51 +26,14 @@ NEGLIGIBLE = 2.0**-27  # square root of a responsibility that no sum of ordinary
 PART = 128  # rows that meet one component after the other, and whose deviations from one mean are kept together
 
 
-class FullParameters(NamedTuple):
-    """A mixture as the kernel reads it; `of` makes one."""
-
-    origin: np.ndarray  # (D,) subtracted from every row on loading
-    means: np.ndarray  # (K * D,) about the origin
-    constants: np.ndarray  # (K,) half of log w_k + log det L_k - D/2 log 2 pi
-    whiteners: np.ndarray  # (K * packed,) L_k / 2, see `whitening.pack`
-    biases: np.ndarray  # (K * D,) -L_k mu_k / 2
-    negligible: float = NEGLIGIBLE  # rows that have less may be left out of the moments
-
-    @classmethod
-    def of(cls, origin, log_weights, means, whiteners):
-        """From log w_k (K,), means (K, D) and inverse lower Cholesky factors L_k (K, D, D)."""
-        n_features = origin.size
-        centred, halves = means - origin, 0.5 * whiteners
-        log_det = np.log(np.diagonal(whiteners, axis1=1, axis2=2)).sum(axis=1)
-        constants = 0.5 * (log_weights + log_det - 0.5 * n_features * np.log(2 * np.pi))
-        biases = -(halves @ centred[:, :, None])
-        return cls(origin, centred.ravel(), constants, pack(halves).ravel(), biases.ravel())
-
-
-def auxiliary_size(capacity: int, n_components: int, n_features: int) -> int:
-    return min(capacity, PART) * (n_features + 1)  # weighted deviations from one mean
-
-
-def statistics_size(n_components: int, n_features: int) -> int:
-    return n_components * outer_size(n_features + 1)
-
-
-def unpack(statistics: np.ndarray, n_components: int, n_features: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sums of r (K,), of r (x - mu) (K, D) and of r (x - mu) (x - mu)^T (K, D, D)."""
-    augmented = unpack_outer(statistics.reshape(n_components, -1), n_features + 1)
-    return augmented[:, -1, -1], augmented[:, -1, :-1], augmented[:, :-1, :-1]
-
-
-# scores ---------------------------------------------------------------------------------------------------------------
-
-
 @vectorised
-def _score(v, panels, n_panels, n_features, n_components, whiteners, biases, constants, packed, scores, top):
+def _score(v, p, n_panels, tile):
     """h_k = constant_k - |bias_k + L_k x / 2|^2 for the rows of a tile, and their maximum.
 
     One PART of the rows after the other meets all components.
     """
-    b = v.builder
+    b, n_features, n_components = v.builder, v.size(p.origin), v.size(p.constants)
+    packed = b.sdiv(v.size(p.whiteners), n_components)
     whole = b.sdiv(n_features, v.index(BLOCK))
     remainder = b.srem(n_features, v.index(BLOCK))
     panels_per_part = v.index(PART // v.panel)
@@ -81,13 +42,13 @@ def _score(v, panels, n_panels, n_features, n_components, whiteners, biases, con
         first = b.mul(i, panels_per_part)
         row, left = b.mul(first, v.index(v.panel)), b.sub(n_panels, first)
         count = b.select(b.icmp_signed("<", left, panels_per_part), left, panels_per_part)
-        x, h = v.at(panels, b.mul(row, n_features)), v.at(scores, b.mul(row, n_components))
-        v.loop(n_components, (), lambda k: component(k, x, count, h, v.at(top, row)))
+        x, h = v.at(tile.panels, b.mul(row, n_features)), v.at(tile.scores, b.mul(row, n_components))
+        v.loop(n_components, (), lambda k: component(k, x, count, h, v.at(tile.top, row)))
         return ()
 
     def component(k, panels, count, scores, top):
-        whitener, bias = v.at(whiteners, b.mul(k, packed)), v.at(biases, b.mul(k, n_features))
-        constant, score = v.broadcast(constants, k), v.at(scores, b.mul(k, v.index(v.panel)))
+        whitener, bias = v.at(p.whiteners, b.mul(k, packed)), v.at(p.biases, b.mul(k, n_features))
+        constant, score = v.broadcast(p.constants, k), v.at(scores, b.mul(k, v.index(v.panel)))
 
         def squares_of(x, first, rows, squares):
             start = [v.broadcast(bias, b.add(first, v.index(r))) for r in range(rows)]
@@ -120,72 +81,59 @@ def _score(v, panels, n_panels, n_features, n_components, whiteners, biases, con
     v.loop(n_parts, (), part)
 
 
-@overload(passes.log_joint)
-def _log_joint(parameters, n_panels, tile):
-    if parameters.instance_class is not FullParameters:
-        return None
+class FullParameters(NamedTuple):
+    """A mixture as the kernel reads it; `of` makes one."""
 
-    def score_components(parameters, n_panels, tile):
-        n_features, n_components = parameters.origin.size, parameters.constants.size
-        _score(
-            tile.panels,
-            n_panels,
-            n_features,
-            n_components,
-            parameters.whiteners,
-            parameters.biases,
-            parameters.constants,
-            parameters.whiteners.size // n_components,
-            tile.scores,
-            tile.top,
-        )
+    origin: np.ndarray  # (D,) subtracted from every row on loading
+    means: np.ndarray  # (K * D,) about the origin
+    constants: np.ndarray  # (K,) half of log w_k + log det L_k - D/2 log 2 pi
+    whiteners: np.ndarray  # (K * packed,) L_k / 2, see `whitening.pack`
+    biases: np.ndarray  # (K * D,) -L_k mu_k / 2
+    negligible: float = NEGLIGIBLE  # rows that have less may be left out of the moments
 
-    return score_components
+    @classmethod
+    def of(cls, origin, log_weights, means, whiteners):
+        """From log w_k (K,), means (K, D) and inverse lower Cholesky factors L_k (K, D, D)."""
+        n_features = origin.size
+        centred, halves = means - origin, 0.5 * whiteners
+        log_det = np.log(np.diagonal(whiteners, axis1=1, axis2=2)).sum(axis=1)
+        constants = 0.5 * (log_weights + log_det - 0.5 * n_features * np.log(2 * np.pi))
+        biases = -(halves @ centred[:, :, None])
+        return cls(origin, centred.ravel(), constants, pack(halves).ravel(), biases.ravel())
 
+    def statistics_size(self) -> int:
+        return self.constants.size * outer_size(self.origin.size + 1)
 
-# moments --------------------------------------------------------------------------------------------------------------
+    @staticmethod
+    def unpack(statistics: np.ndarray, n_components: int, n_features: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sums of r (K,), of r (x - mu) (K, D) and of r (x - mu) (x - mu)^T (K, D, D)."""
+        augmented = unpack_outer(statistics.reshape(n_components, -1), n_features + 1)
+        return augmented[:, -1, -1], augmented[:, -1, :-1], augmented[:, :-1, :-1]
 
+    def auxiliary_size(self, capacity: int) -> int:
+        return min(capacity, PART) * (self.origin.size + 1)  # weighted deviations from one mean
 
-@overload(passes.accumulate)
-def _accumulate(parameters, n_panels, tile, statistics):
-    if parameters.instance_class is not FullParameters:
-        return None
+    # compiled ---------------------------------------------------------------------------------------------------------
 
-    def add_moments(parameters, n_panels, tile, statistics):
-        n_features, n_components = parameters.origin.size, parameters.constants.size
-        means, negligible = parameters.means, parameters.negligible
+    def log_joint(self, n_panels, tile):
+        _score(self, n_panels, tile)
+
+    def accumulate(self, n_panels, tile, statistics):
+        n_features, n_components = self.origin.size, self.constants.size
         size, panel = statistics.size // n_components, panel_rows(tile.panels)
-        panels, scores, root, deviations = tile.panels, tile.scores, tile.root, tile.auxiliary
-        n_rows, numbers = n_panels * panel, tile.log_density  # which nobody reads any more
         for k in range(n_components):
-            n_used, gather = n_rows, False
+            n_used, gather = n_panels * panel, False
             if n_features >= MANY_FEATURES:
-                n_responsible = count_responsible(scores, n_panels, n_components, k, negligible)
-                gather = n_responsible * FEW < n_rows
+                n_responsible = count_responsible(self, k, n_panels, tile)
+                gather = n_responsible * FEW < n_used
             if gather:  # all at once: they are less than a PART
                 n_used = n_responsible
-                list_responsible(scores, n_panels, n_components, k, negligible, numbers)
+                list_responsible(self, k, n_panels, tile)
             for first in range(0, n_used, PART):
                 count = min(PART, n_used - first)
                 if gather:
-                    count = gathered_deviations(
-                        panels, n_features, n_components, means, k, scores, root, numbers, count, deviations
-                    )
+                    count = gathered_deviations(self, k, count, tile)
                 else:
-                    count = copied_deviations(
-                        panels,
-                        first // panel,
-                        count // panel,
-                        n_features,
-                        n_components,
-                        means,
-                        k,
-                        scores,
-                        root,
-                        negligible,
-                        deviations,
-                    )
+                    count = copied_deviations(self, k, first // panel, count // panel, tile)
                 if count > 0:
-                    outer_products(deviations, count, n_features + 1, statistics, k * size)
-
-    return add_moments
+                    outer_products(tile.auxiliary, count, n_features + 1, statistics, k * size)

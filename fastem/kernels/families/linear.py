@@ -10,14 +10,110 @@ and are counted on their own: a row that has any of them is impossible.
 from typing import NamedTuple
 
 import numpy as np
-from numba.extending import overload
+from llvmlite import ir
 
-from fastem.kernels import passes
-from fastem.kernels.tiles import fill, nowhere, panel_rows
+from fastem.kernels.tiles import fill, nowhere, panel_rows, square_responsibilities
 from fastem.kernels.vectors import blocks, elementary
-from fastem.kernels.vectors.simd import PANEL_VECTORS, WIDTH, vectorised
+from fastem.kernels.vectors.simd import PANEL_VECTORS, WIDTH, Vectors, padded, vectorised
 
 NO_ROW_TERM, INDEPENDENT_COUNTS, COUNTS_OF_A_TOTAL = 0, 1, 2  # h = 0, -sum_j log x_j!, log n! - sum_j log x_j!
+
+
+@vectorised
+def _score(v, p, n_panels, tile):
+    b = v.builder
+
+    def term(k, j):
+        coefficient = v.broadcast(p.coefficients, b.add(b.mul(k, v.size(p.origin)), j))
+        return lambda x, total: v.fma(coefficient, x, total)
+
+    def score(k, total, _):
+        return v.add(v.broadcast(p.constants, k), total)
+
+    blocks.score_by_sums(v, p, n_panels, tile.panels, tile, term, score)
+
+
+@vectorised
+def _exclude(v, p, n_panels, tile):
+    """Scores of minus infinity where a row has a value that the component cannot have; the maximum is made anew."""
+    b = v.builder
+
+    def term(k, j):
+        mark = v.broadcast(p.impossible, b.add(b.mul(k, v.size(p.origin)), j))
+        return lambda x, total: v.fma(mark, x, total)
+
+    def score(k, total, where):
+        offences = v.add(v.broadcast(p.required, k), total)  # exact: a sum of small integers
+        possible = b.fcmp_ordered("<", offences, v.constant(0.5))
+        return b.select(possible, v.load(tile.scores, where), v.constant(float("-inf")))
+
+    blocks.score_by_sums(v, p, n_panels, tile.panels, tile, term, score)
+
+
+@vectorised
+def _add_row_terms(v, p, n_panels, tile):
+    """Half of h(x) into `tile.auxiliary`, and added to the scores and their maximum."""
+    b, lanes = v.builder, range(PANEL_VECTORS)
+    n_features, n_components = v.size(p.origin), v.size(p.constants)
+    total_counts = b.uitofp(b.icmp_signed("==", p.row_term, v.index(COUNTS_OF_A_TOTAL)), v.real)
+
+    def panel(i):
+        row = b.mul(i, v.index(v.panel))
+        x = v.at(tile.panels, b.mul(row, n_features))
+
+        def feature(j, *sums):
+            vectors = v.load_all(v.at(x, b.mul(j, v.index(v.panel))), PANEL_VECTORS)
+            factorials = [
+                v.add(total, elementary.log_factorial(v, vector))
+                for total, vector in zip(sums[:PANEL_VECTORS], vectors, strict=True)
+            ]
+            totals = [v.add(total, vector) for total, vector in zip(sums[PANEL_VECTORS:], vectors, strict=True)]
+            return factorials + totals
+
+        sums = v.loop(n_features, [v.constant(0.0)] * (2 * PANEL_VECTORS), feature)
+        terms = []
+        for factorials, totals in zip(sums[:PANEL_VECTORS], sums[PANEL_VECTORS:], strict=True):
+            orders = v.multiply(v.splat(total_counts), elementary.log_factorial(v, totals))
+            terms.append(v.multiply(v.constant(0.5), v.subtract(orders, factorials)))
+        for c in lanes:
+            v.store(terms[c], v.at(tile.auxiliary, row), c * v.width)
+            v.store(v.add(v.load(v.at(tile.top, row), c * v.width), terms[c]), v.at(tile.top, row), c * v.width)
+
+        def component(k):
+            at = v.at(tile.scores, b.add(b.mul(row, n_components), b.mul(k, v.index(v.panel))))
+            for c in lanes:
+                v.store(v.add(v.load(at, c * v.width), terms[c]), at, c * v.width)
+            return ()
+
+        v.loop(n_components, (), component)
+        return ()
+
+    v.loop(n_panels, (), panel)
+
+
+def _weighted_row_terms(v: Vectors, n_panels: ir.Value, tile, target: ir.Value) -> None:
+    """target[0] += sum of w h(x) over the rows of a tile."""
+    b = v.builder
+
+    def panel(p, total):
+        row = b.mul(p, v.index(v.panel))
+        for c in range(PANEL_VECTORS):
+            h = v.multiply(v.constant(2.0), v.load(v.at(tile.auxiliary, row), c * v.width))
+            total = v.fma(v.load(v.at(tile.weights, row), c * v.width), h, total)
+        return (total,)
+
+    blocks.add_sums(v, v.loop(n_panels, (v.constant(0.0),), panel), target)
+
+
+@vectorised
+def _add_moments(v, p, n_panels, tile, statistics):
+    b = v.builder
+    row_terms = v.at(statistics, v.padded(v.size(p.constants)))
+    square_responsibilities(v, p, n_panels, tile)
+    blocks.counts(v, p, n_panels, tile, statistics)
+    with b.if_then(b.icmp_signed("!=", p.row_term, v.index(NO_ROW_TERM))):
+        _weighted_row_terms(v, n_panels, tile, row_terms)
+    blocks.first_moments(v, p, n_panels, tile, v.at(row_terms, WIDTH))
 
 
 class LinearParameters(NamedTuple):
@@ -39,170 +135,29 @@ class LinearParameters(NamedTuple):
         halves = 0.5 * constants, np.ascontiguousarray(0.5 * coefficients).ravel()
         return cls(np.zeros(n_features), *halves, required, marks, row_term)
 
+    def statistics_size(self) -> int:
+        n_components = self.constants.size
+        return padded(n_components) + WIDTH + blocks.first_moments_size(n_components, self.origin.size)
 
-def auxiliary_size(capacity: int, n_components: int, n_features: int) -> int:
-    return capacity  # h(x) / 2
+    @staticmethod
+    def unpack(statistics: np.ndarray, n_components: int, n_features: int) -> tuple[np.ndarray, np.ndarray, float]:
+        """Counts (K,), sums of r x (K, D), and the sum of w h(x) if there was a row term."""
+        size = padded(n_components)
+        counts, row_terms, sums = np.split(statistics, [size, size + WIDTH])
+        return counts[:n_components], blocks.unpack_first_moments(sums, n_components, n_features), float(row_terms[0])
 
+    def auxiliary_size(self, capacity: int) -> int:
+        return capacity  # h(x) / 2
 
-def statistics_size(n_components: int, n_features: int) -> int:
-    return blocks.counts_size(n_components) + WIDTH + blocks.first_moments_size(n_components, n_features)
+    # compiled ---------------------------------------------------------------------------------------------------------
 
-
-def unpack(statistics: np.ndarray, n_components: int, n_features: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Counts (K,), sums of r x (K, D), and the sum of w h(x) if there was a row term."""
-    size = blocks.counts_size(n_components)
-    counts, row_terms, sums = np.split(statistics, [size, size + WIDTH])
-    return counts[:n_components], blocks.unpack_first_moments(sums, n_components, n_features), float(row_terms[0])
-
-
-# scores ---------------------------------------------------------------------------------------------------------------
-
-
-@vectorised
-def _score(v, panels, n_panels, n_features, n_components, coefficients, constants, scores, top):
-    b = v.builder
-
-    def term(k, j):
-        coefficient = v.broadcast(coefficients, b.add(b.mul(k, n_features), j))
-        return lambda x, total: v.fma(coefficient, x, total)
-
-    def score(k, total, _):
-        return v.add(v.broadcast(constants, k), total)
-
-    blocks.score_by_sums(v, panels, n_panels, n_features, n_components, scores, top, term, score)
-
-
-@vectorised
-def _exclude(v, panels, n_panels, n_features, n_components, impossible, required, scores, top):
-    """Scores of minus infinity where a row has a value that the component cannot have; the maximum is made anew."""
-    b = v.builder
-
-    def term(k, j):
-        mark = v.broadcast(impossible, b.add(b.mul(k, n_features), j))
-        return lambda x, total: v.fma(mark, x, total)
-
-    def score(k, total, where):
-        offences = v.add(v.broadcast(required, k), total)  # exact: a sum of small integers
-        possible = b.fcmp_ordered("<", offences, v.constant(0.5))
-        return b.select(possible, v.load(scores, where), v.constant(float("-inf")))
-
-    blocks.score_by_sums(v, panels, n_panels, n_features, n_components, scores, top, term, score)
-
-
-@vectorised
-def _add_row_terms(v, panels, n_panels, n_features, n_components, of_a_total, halves, scores, top):
-    """Half of h(x) into `halves`, and added to the scores and their maximum."""
-    b, lanes = v.builder, range(PANEL_VECTORS)
-    total_counts = b.sitofp(of_a_total, v.real)
-
-    def panel(p):
-        row = b.mul(p, v.index(v.panel))
-        x = v.at(panels, b.mul(row, n_features))
-
-        def feature(j, *sums):
-            vectors = v.load_all(v.at(x, b.mul(j, v.index(v.panel))), PANEL_VECTORS)
-            factorials = [
-                v.add(total, elementary.log_factorial(v, vector))
-                for total, vector in zip(sums[:PANEL_VECTORS], vectors, strict=True)
-            ]
-            totals = [v.add(total, vector) for total, vector in zip(sums[PANEL_VECTORS:], vectors, strict=True)]
-            return factorials + totals
-
-        sums = v.loop(n_features, [v.constant(0.0)] * (2 * PANEL_VECTORS), feature)
-        terms = []
-        for factorials, totals in zip(sums[:PANEL_VECTORS], sums[PANEL_VECTORS:], strict=True):
-            orders = v.multiply(v.splat(total_counts), elementary.log_factorial(v, totals))
-            terms.append(v.multiply(v.constant(0.5), v.subtract(orders, factorials)))
-        for c in lanes:
-            v.store(terms[c], v.at(halves, row), c * v.width)
-            v.store(v.add(v.load(v.at(top, row), c * v.width), terms[c]), v.at(top, row), c * v.width)
-
-        def component(k):
-            at = v.at(scores, b.add(b.mul(row, n_components), b.mul(k, v.index(v.panel))))
-            for c in lanes:
-                v.store(v.add(v.load(at, c * v.width), terms[c]), at, c * v.width)
-            return ()
-
-        v.loop(n_components, (), component)
-        return ()
-
-    v.loop(n_panels, (), panel)
-
-
-@overload(passes.log_joint)
-def _log_joint(parameters, n_panels, tile):
-    if parameters.instance_class is not LinearParameters:
-        return None
-
-    def score_components(parameters, n_panels, tile):
-        n_features, n_components = parameters.origin.size, parameters.constants.size
-        _score(
-            tile.panels,
-            n_panels,
-            n_features,
-            n_components,
-            parameters.coefficients,
-            parameters.constants,
-            tile.scores,
-            tile.top,
-        )
-        if parameters.impossible.size:
+    def log_joint(self, n_panels, tile):
+        _score(self, n_panels, tile)
+        if self.impossible.size:
             fill(tile.top, n_panels * panel_rows(tile.panels), nowhere(tile.top))
-            _exclude(
-                tile.panels,
-                n_panels,
-                n_features,
-                n_components,
-                parameters.impossible,
-                parameters.required,
-                tile.scores,
-                tile.top,
-            )
-        if parameters.row_term:
-            _add_row_terms(
-                tile.panels,
-                n_panels,
-                n_features,
-                n_components,
-                parameters.row_term // COUNTS_OF_A_TOTAL,
-                tile.auxiliary,
-                tile.scores,
-                tile.top,
-            )
+            _exclude(self, n_panels, tile)
+        if self.row_term:
+            _add_row_terms(self, n_panels, tile)
 
-    return score_components
-
-
-# moments --------------------------------------------------------------------------------------------------------------
-
-
-@vectorised
-def _weighted_row_terms(v, halves, n_panels, weights, target):
-    """target[0] += sum of w h(x) over the rows of a tile."""
-    b = v.builder
-
-    def panel(p, total):
-        row = b.mul(p, v.index(v.panel))
-        for c in range(PANEL_VECTORS):
-            h = v.multiply(v.constant(2.0), v.load(v.at(halves, row), c * v.width))
-            total = v.fma(v.load(v.at(weights, row), c * v.width), h, total)
-        return (total,)
-
-    blocks.add_sums(v, v.loop(n_panels, (v.constant(0.0),), panel), target)
-
-
-@overload(passes.accumulate)
-def _accumulate(parameters, n_panels, tile, statistics):
-    if parameters.instance_class is not LinearParameters:
-        return None
-
-    def add_moments(parameters, n_panels, tile, statistics):
-        n_features, n_components = parameters.origin.size, parameters.constants.size
-        passes.square_responsibilities(n_panels, n_components, tile.scores, tile.root)
-        size = (n_components + 7) // 8 * 8
-        blocks.counts(tile.scores, n_panels, n_components, statistics)
-        if parameters.row_term:
-            _weighted_row_terms(tile.auxiliary, n_panels, tile.weights, statistics[size:])
-        blocks.first_moments(tile.scores, n_panels, n_components, tile.panels, n_features, statistics[size + WIDTH :])
-
-    return add_moments
+    def accumulate(self, n_panels, tile, statistics):
+        _add_moments(self, n_panels, tile, statistics)

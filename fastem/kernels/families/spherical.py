@@ -7,11 +7,30 @@ distances of the scores are kept: the second moment is their weighted sum, about
 from typing import NamedTuple
 
 import numpy as np
-from numba.extending import overload
 
-from fastem.kernels import passes
+from fastem.kernels.tiles import square_responsibilities
 from fastem.kernels.vectors import blocks
-from fastem.kernels.vectors.simd import vectorised
+from fastem.kernels.vectors.simd import padded, vectorised
+
+
+@vectorised
+def _score(v, p, n_panels, tile):
+    """Half log-joints of squared distances, which are kept."""
+
+    def score(k, square, where):
+        v.store(square, tile.auxiliary, where)
+        return v.subtract(v.broadcast(p.constants, k), v.multiply(v.broadcast(p.precisions, k), square))
+
+    blocks.score_by_distances(v, p, n_panels, tile.panels, tile, score)
+
+
+@vectorised
+def _add_moments(v, p, n_panels, tile, statistics):
+    squares = v.at(statistics, v.padded(v.size(p.constants)))
+    square_responsibilities(v, p, n_panels, tile)
+    blocks.counts(v, p, n_panels, tile, statistics)
+    blocks.weighted_sums(v, p, n_panels, tile, squares)
+    blocks.first_moments(v, p, n_panels, tile, v.at(squares, v.padded(v.size(p.constants))))
 
 
 class SphericalParameters(NamedTuple):
@@ -33,106 +52,25 @@ class SphericalParameters(NamedTuple):
         expanded = blocks.expanded(centred, 0.5 * whiteners[:, None])
         return cls(origin, centred.ravel(), constants, *expanded, 0.25 * whiteners**2)
 
+    def statistics_size(self) -> int:
+        n_components = self.constants.size
+        return 2 * padded(n_components) + blocks.first_moments_size(n_components, self.origin.size)
 
-def auxiliary_size(capacity: int, n_components: int, n_features: int) -> int:
-    return capacity * n_components  # squared distances
+    @staticmethod
+    def unpack(statistics: np.ndarray, n_components: int, n_features: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Counts (K,), sums of r (x - origin) (K, D), sums of r |x - mu|^2 (K,)."""
+        size = padded(n_components)
+        counts, squares, first = np.split(statistics, [size, 2 * size])
+        moments = blocks.unpack_first_moments(first, n_components, n_features)
+        return counts[:n_components], moments, squares[:n_components]
 
+    def auxiliary_size(self, capacity: int) -> int:
+        return capacity * self.constants.size  # squared distances
 
-def statistics_size(n_components: int, n_features: int) -> int:
-    return 2 * blocks.counts_size(n_components) + blocks.first_moments_size(n_components, n_features)
+    # compiled ---------------------------------------------------------------------------------------------------------
 
+    def log_joint(self, n_panels, tile):
+        _score(self, n_panels, tile)
 
-def unpack(statistics: np.ndarray, n_components: int, n_features: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Counts (K,), sums of r (x - origin) (K, D), sums of r |x - mu|^2 (K,)."""
-    size = blocks.counts_size(n_components)
-    counts, squares, first = np.split(statistics, [size, 2 * size])
-    return (
-        counts[:n_components],
-        blocks.unpack_first_moments(first, n_components, n_features),
-        squares[:n_components],
-    )
-
-
-def _of_square(v, constants, precisions, distances):
-    """The score of a squared distance, which is kept."""
-
-    def score(k, square, where):
-        v.store(square, distances, where)
-        return v.subtract(v.broadcast(constants, k), v.multiply(v.broadcast(precisions, k), square))
-
-    return score
-
-
-@vectorised
-def _score(v, panels, n_panels, n_features, n_components, means, constants, precisions, distances, scores, top):
-    b = v.builder
-
-    def deviation(k, j):
-        mean = v.broadcast(means, b.add(b.mul(k, n_features), j))
-        return lambda x: v.subtract(x, mean)
-
-    score = _of_square(v, constants, precisions, distances)
-    blocks.score_by_squares(v, panels, n_panels, n_features, n_components, scores, top, deviation, score)
-
-
-@vectorised
-def _score_expanded(
-    v, panels, n_panels, n_features, n_components, slopes, norms, constants, precisions, distances, scores, top
-):
-    score = _of_square(v, constants, precisions, distances)
-    blocks.score_by_expanded_squares(v, panels, n_panels, n_features, n_components, scores, top, slopes, norms, score)
-
-
-@overload(passes.log_joint)
-def _log_joint(parameters, n_panels, tile):
-    if parameters.instance_class is not SphericalParameters:
-        return None
-    may_expand = blocks.may_expand(parameters)
-
-    def score_components(parameters, n_panels, tile):
-        n_features, n_components = parameters.origin.size, parameters.constants.size
-        if may_expand and parameters.slopes.size:
-            _score_expanded(
-                tile.panels,
-                n_panels,
-                n_features,
-                n_components,
-                parameters.slopes,
-                parameters.norms,
-                parameters.constants,
-                parameters.precisions,
-                tile.auxiliary,
-                tile.scores,
-                tile.top,
-            )
-        else:
-            _score(
-                tile.panels,
-                n_panels,
-                n_features,
-                n_components,
-                parameters.means,
-                parameters.constants,
-                parameters.precisions,
-                tile.auxiliary,
-                tile.scores,
-                tile.top,
-            )
-
-    return score_components
-
-
-@overload(passes.accumulate)
-def _accumulate(parameters, n_panels, tile, statistics):
-    if parameters.instance_class is not SphericalParameters:
-        return None
-
-    def add_moments(parameters, n_panels, tile, statistics):
-        n_features, n_components = parameters.origin.size, parameters.constants.size
-        passes.square_responsibilities(n_panels, n_components, tile.scores, tile.root)
-        size = (n_components + 7) // 8 * 8
-        blocks.counts(tile.scores, n_panels, n_components, statistics)
-        blocks.weighted_sums(tile.scores, n_panels, n_components, tile.auxiliary, statistics[size:])
-        blocks.first_moments(tile.scores, n_panels, n_components, tile.panels, n_features, statistics[2 * size :])
-
-    return add_moments
+    def accumulate(self, n_panels, tile, statistics):
+        _add_moments(self, n_panels, tile, statistics)

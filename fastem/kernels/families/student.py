@@ -5,117 +5,40 @@ log t(x | k) = c_k - (nu_k + D)/2 log(1 + d2/nu_k), d2 = |L_k (x - mu_k)|^2, and
 The Gaussian kernel of any structure finds d2 as its scores, and takes its moments with responsibilities times E[u].
 """
 
-import sys
-from collections import namedtuple
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.extending import overload
+from llvmlite import ir
 
-from fastem.kernels import passes
-from fastem.kernels.families import diag, full, spherical, tied
+from fastem.kernels.families import full
 from fastem.kernels.vectors import blocks, elementary
-from fastem.kernels.vectors.simd import PANEL_VECTORS, WIDTH, vectorised
+from fastem.kernels.vectors.simd import PANEL_VECTORS, WIDTH, Vectors, padded, vectorised
 
 
-class Sizes(NamedTuple):
-    """What the arrays of a pass take, for the kernel module of a Gaussian structure."""
-
-    gaussian: ModuleType
-
-    def auxiliary_size(self, capacity: int, n_components: int, n_features: int) -> int:
-        """After what the Gaussian keeps: E[u] and log(1 + d2/nu), as the scores are stored."""
-        return self.gaussian.auxiliary_size(capacity, n_components, n_features) + 2 * capacity * n_components
-
-    def statistics_size(self, n_components: int, n_features: int) -> int:
-        return 2 * blocks.counts_size(n_components) + self.gaussian.statistics_size(n_components, n_features)
-
-
-OWN = (
-    "origin",  # (D,) subtracted from every row on loading
-    "constants",  # (K,) half of log w_k + c_k
-    "rates",  # (K,) -4 / nu_k: takes a half log-joint without constants to d2 / nu_k
-    "exponents",  # (K,) -(nu_k + D) / 4
-    "precisions",  # (K,) (nu_k + D) / nu_k: E[u] at the mean
-)
-
-
-def _with_tails(gaussian: Any) -> Any:
-    """The class of what the kernel reads: its own fields, then those of a Gaussian kernel's parameters.
-
-    All on one level, since parallel loops cannot take tuples in tuples.
-    """
-    name = gaussian.__name__.replace("Parameters", "StudentParameters")
-    fields = OWN + tuple(f"gaussian_{field}" for field in gaussian._fields)
-    cls: Any = namedtuple(name, fields, module=__name__)  # type: ignore[misc]
-    cls.kernel = Sizes(sys.modules[gaussian.__module__])
-    return cls
-
-
-FullStudentParameters = _with_tails(full.FullParameters)
-TiedStudentParameters = _with_tails(tied.TiedParameters)
-DiagStudentParameters = _with_tails(diag.DiagParameters)
-SphericalStudentParameters = _with_tails(spherical.SphericalParameters)
-
-GAUSSIAN_OF = {
-    FullStudentParameters: full.FullParameters,
-    TiedStudentParameters: tied.TiedParameters,
-    DiagStudentParameters: diag.DiagParameters,
-    SphericalStudentParameters: spherical.SphericalParameters,
-}
-STUDENT_OF = {gaussian: student for student, gaussian in GAUSSIAN_OF.items()}
-
-
-def parameters_of(gaussian: Any, degrees_of_freedom: np.ndarray, tails: np.ndarray) -> Any:
-    """From a Gaussian mixture, nu_k (K,), and the log of what t has at the mean for what the Gaussian has (K,)."""
-    n_features, constants = gaussian.origin.size, gaussian.constants
-    # A row far away has hardly a precision, and yet a share in the scatter: only responsibilities are negligible.
-    everything = {"negligible": 0.0} if isinstance(gaussian, full.FullParameters) else {}
-    return STUDENT_OF[type(gaussian)](
-        gaussian.origin,
-        constants + 0.5 * tails,
-        -4.0 / degrees_of_freedom,
-        -0.25 * (degrees_of_freedom + n_features),
-        (degrees_of_freedom + n_features) / degrees_of_freedom,
-        *gaussian._replace(constants=np.zeros_like(constants), **everything),
-    )
-
-
-def _gaussian(parameters):
-    """The parameters of the Gaussian kernel, their constants zero."""
-    raise NotImplementedError
-
-
-@overload(_gaussian)
-def _gaussian_of(parameters):
-    cls, first = GAUSSIAN_OF[parameters.instance_class], len(OWN)
-    return lambda parameters: cls(*parameters[first:])
-
-
-def unpack(statistics: np.ndarray, n_components: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sums of r (K,), of r log(1 + d2/nu) (K,), and the moments of the Gaussian kernel, weighted with r E[u]."""
-    size = blocks.counts_size(n_components)
-    counts, logs, moments = np.split(statistics, [size, 2 * size])
-    return counts[:n_components], logs[:n_components], moments
+def _latent(v, tile):
+    """Where E[u] and log(1 + d2/nu) are kept, stored as the scores are: after what the Gaussian keeps."""
+    b, size = v.builder, v.size(tile.scores)
+    logs = b.sub(v.size(tile.auxiliary), size)
+    return v.at(tile.auxiliary, b.sub(logs, size)), v.at(tile.auxiliary, logs)
 
 
 @vectorised
-def _heavy_tails(v, scores, n_panels, n_components, constants, rates, exponents, precisions, latent, logs, top):
+def _heavy_tails(v, p, n_panels, tile):
     """-d2 / 4 into half log-joints and their maximum; E[u] and log(1 + d2/nu) beside them."""
-    b = v.builder
+    b, n_components = v.builder, v.size(p.constants)
+    latent, logs = _latent(v, tile)
     one = v.constant(1.0)
 
-    def panel(p):
-        row = b.mul(p, v.index(v.panel))
+    def panel(i):
+        row = b.mul(i, v.index(v.panel))
         first = b.mul(row, n_components)
 
         def component(k, *greatest):
             where = b.add(first, b.mul(k, v.index(v.panel)))
-            constant, rate = v.broadcast(constants, k), v.broadcast(rates, k)
-            exponent, precision = v.broadcast(exponents, k), v.broadcast(precisions, k)
+            constant, rate = v.broadcast(p.constants, k), v.broadcast(p.rates, k)
+            exponent, precision = v.broadcast(p.exponents, k), v.broadcast(p.precisions, k)
             tops = []
-            for c, score in enumerate(v.load_all(v.at(scores, where), PANEL_VECTORS)):
+            for c, score in enumerate(v.load_all(v.at(tile.scores, where), PANEL_VECTORS)):
                 at = b.add(where, v.index(c * v.width))
                 ratio = v.multiply(score, rate)
                 total = v.add(one, ratio)
@@ -125,22 +48,31 @@ def _heavy_tails(v, scores, n_panels, n_components, constants, rates, exponents,
                 h = v.fma(exponent, log, constant)
                 v.store(v.multiply(precision, inverse), latent, at)
                 v.store(log, logs, at)
-                v.store(h, scores, at)
+                v.store(h, tile.scores, at)
                 tops.append(v.maximum(h, greatest[c]))  # in this order NaN never wins
             return tops
 
         nowhere = [v.constant(-1e300)] * PANEL_VECTORS
         for c, greatest in enumerate(v.loop(n_components, nowhere, component)):
-            v.store(greatest, top, b.add(row, v.index(c * v.width)))
+            v.store(greatest, tile.top, b.add(row, v.index(c * v.width)))
         return ()
 
     v.loop(n_panels, (), panel)
 
 
 @vectorised
-def _latent_sums(v, scores, n_panels, n_components, root, latent, logs, counts, log_sums):
+def _add_latent(v, p, n_panels, tile, statistics):
+    """Add r and r log(1 + d2/nu) to `statistics`, then make exponentials those of r E[u]; where the moments start."""
+    size = v.padded(v.size(p.constants))
+    _latent_sums(v, p, n_panels, tile, statistics, v.at(statistics, size))
+    _weigh_rows(v, p, n_panels, tile)
+    return v.builder.mul(size, v.index(2))
+
+
+def _latent_sums(v: Vectors, p, n_panels: ir.Value, tile, counts: ir.Value, log_sums: ir.Value) -> None:
     """counts += sum r, log_sums += sum r log(1 + d2/nu); then exponentials into those of r E[u]."""
-    b = v.builder
+    b, n_components = v.builder, v.size(p.constants)
+    latent, logs = _latent(v, tile)
 
     def components(k, count):
         def panel(p, *totals):
@@ -148,17 +80,17 @@ def _latent_sums(v, scores, n_panels, n_components, root, latent, logs, counts, 
             first = b.add(b.mul(row, n_components), b.mul(k, v.index(v.panel)))
             totals = list(totals)
             for c in range(PANEL_VECTORS):
-                scale = v.load(root, b.add(row, v.index(c * v.width)))
+                scale = v.load(tile.root, b.add(row, v.index(c * v.width)))
                 for r in range(count):
                     at = b.add(first, v.index(r * v.panel + c * v.width))
-                    exponential = v.load(scores, at)
+                    exponential = v.load(tile.scores, at)
                     s = v.multiply(exponential, scale)
                     share = v.multiply(s, s)
                     totals[r] = v.add(totals[r], share)
                     totals[count + r] = v.fma(share, v.load(logs, at), totals[count + r])
                     scaled = v.multiply(exponential, v.sqrt(v.load(latent, at)))
                     present = b.fcmp_ordered(">", exponential, v.constant(full.NEGLIGIBLE))
-                    v.store(b.select(present, scaled, v.constant(0.0)), scores, at)
+                    v.store(b.select(present, scaled, v.constant(0.0)), tile.scores, at)
             return totals
 
         totals = v.loop(n_panels, [v.constant(0.0)] * (2 * count), panel)
@@ -168,15 +100,14 @@ def _latent_sums(v, scores, n_panels, n_components, root, latent, logs, counts, 
     v.blocks(n_components, WIDTH, components)
 
 
-@vectorised
-def _weigh_rows(v, scores, n_panels, n_components, root, weights):
+def _weigh_rows(v: Vectors, p, n_panels: ir.Value, tile) -> None:
     """weights = sum over k of r E[u]: what a row counts in the scatter of tied ones."""
-    b = v.builder
+    b, n_components = v.builder, v.size(p.constants)
 
-    def panel(p):
-        row = b.mul(p, v.index(v.panel))
-        first = v.at(scores, b.mul(row, n_components))
-        roots = v.load_all(v.at(root, row), PANEL_VECTORS)
+    def panel(i):
+        row = b.mul(i, v.index(v.panel))
+        first = v.at(tile.scores, b.mul(row, n_components))
+        roots = v.load_all(v.at(tile.root, row), PANEL_VECTORS)
 
         def component(k, *totals):
             shares = v.load_all(v.at(first, b.mul(k, v.index(v.panel))), PANEL_VECTORS)
@@ -184,55 +115,56 @@ def _weigh_rows(v, scores, n_panels, n_components, root, weights):
             return [v.fma(s, s, total) for s, total in zip(scaled, totals, strict=True)]
 
         for c, total in enumerate(v.loop(n_components, [v.constant(0.0)] * PANEL_VECTORS, component)):
-            v.store(total, weights, b.add(row, v.index(c * v.width)))
+            v.store(total, tile.weights, b.add(row, v.index(c * v.width)))
         return ()
 
     v.loop(n_panels, (), panel)
 
 
-@overload(passes.log_joint)
-def _log_joint(parameters, n_panels, tile):
-    if parameters.instance_class not in GAUSSIAN_OF:
-        return None
+class StudentParameters(NamedTuple):
+    """A mixture as the kernel reads it; `of` makes one."""
 
-    def score_components(parameters, n_panels, tile):
-        size = tile.scores.size
-        passes.log_joint(_gaussian(parameters), n_panels, tile)
-        _heavy_tails(
-            tile.scores,
-            n_panels,
-            parameters.constants.size,
-            parameters.constants,
-            parameters.rates,
-            parameters.exponents,
-            parameters.precisions,
-            tile.auxiliary[tile.auxiliary.size - 2 * size :],
-            tile.auxiliary[tile.auxiliary.size - size :],
-            tile.top,
+    origin: np.ndarray  # (D,) subtracted from every row on loading
+    constants: np.ndarray  # (K,) half of log w_k + c_k
+    rates: np.ndarray  # (K,) -4 / nu_k: takes a half log-joint without constants to d2 / nu_k
+    exponents: np.ndarray  # (K,) -(nu_k + D) / 4
+    precisions: np.ndarray  # (K,) (nu_k + D) / nu_k: E[u] at the mean
+    gaussian: Any  # the parameters of a Gaussian kernel, their constants zero
+
+    @classmethod
+    def of(cls, gaussian, degrees_of_freedom, tails):
+        """From a Gaussian mixture, nu_k (K,), and the log of what t has at the mean for what the Gaussian has (K,)."""
+        n_features, constants = gaussian.origin.size, gaussian.constants
+        # A row far away has hardly a precision, and yet a share in the scatter: only responsibilities are negligible.
+        everything = {"negligible": 0.0} if isinstance(gaussian, full.FullParameters) else {}
+        return cls(
+            gaussian.origin,
+            constants + 0.5 * tails,
+            -4.0 / degrees_of_freedom,
+            -0.25 * (degrees_of_freedom + n_features),
+            (degrees_of_freedom + n_features) / degrees_of_freedom,
+            gaussian._replace(constants=np.zeros_like(constants), **everything),
         )
 
-    return score_components
+    def statistics_size(self) -> int:
+        return 2 * padded(self.constants.size) + self.gaussian.statistics_size()
 
+    @staticmethod
+    def unpack(statistics: np.ndarray, n_components: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sums of r (K,), of r log(1 + d2/nu) (K,), and the moments of the Gaussian kernel, weighted with r E[u]."""
+        size = padded(n_components)
+        counts, logs, moments = np.split(statistics, [size, 2 * size])
+        return counts[:n_components], logs[:n_components], moments
 
-@overload(passes.accumulate)
-def _accumulate(parameters, n_panels, tile, statistics):
-    if parameters.instance_class not in GAUSSIAN_OF:
-        return None
+    def auxiliary_size(self, capacity: int) -> int:
+        return self.gaussian.auxiliary_size(capacity) + 2 * capacity * self.constants.size
 
-    def add_moments(parameters, n_panels, tile, statistics):
-        n_components, size = parameters.constants.size, tile.scores.size
-        counts = (n_components + 7) // 8 * 8
-        _latent_sums(
-            tile.scores,
-            n_panels,
-            n_components,
-            tile.root,
-            tile.auxiliary[tile.auxiliary.size - 2 * size :],
-            tile.auxiliary[tile.auxiliary.size - size :],
-            statistics,
-            statistics[counts:],
-        )
-        _weigh_rows(tile.scores, n_panels, n_components, tile.root, tile.weights)
-        passes.accumulate(_gaussian(parameters), n_panels, tile, statistics[2 * counts :])
+    # compiled ---------------------------------------------------------------------------------------------------------
 
-    return add_moments
+    def log_joint(self, n_panels, tile):
+        self.gaussian.log_joint(n_panels, tile)
+        _heavy_tails(self, n_panels, tile)
+
+    def accumulate(self, n_panels, tile, statistics):
+        own = _add_latent(self, n_panels, tile, statistics)
+        self.gaussian.accumulate(n_panels, tile, statistics[own:])

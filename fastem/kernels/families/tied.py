@@ -8,14 +8,75 @@ taken once, in the first pass.
 from typing import NamedTuple
 
 import numpy as np
-from numba.extending import overload
+from llvmlite import ir
 
-from fastem.kernels import passes
-from fastem.kernels.tiles import panel_rows
+from fastem.kernels.tiles import square_responsibilities
 from fastem.kernels.vectors import blocks
-from fastem.kernels.vectors.outer import outer_products, outer_size, unpack_outer
-from fastem.kernels.vectors.simd import BLOCK_VECTORS, PANEL_VECTORS, WIDTH, vectorised
+from fastem.kernels.vectors.outer import add_outer_products, outer_offset, outer_size, unpack_outer
+from fastem.kernels.vectors.simd import BLOCK_VECTORS, PANEL_VECTORS, WIDTH, Vectors, padded, vectorised
 from fastem.kernels.vectors.whitening import BLOCK, pack, packed_offset, whiten_rows
+
+
+@vectorised
+def _score(v, p, n_panels, tile):
+    """Half log-joints of whitened rows, L x / 2, which are kept."""
+    b, n_features = v.builder, v.size(p.origin)
+
+    def whiten(offset, _):
+        x = v.at(tile.panels, offset)
+
+        def block(i, rows):
+            z = whiten_rows(v, x, v.at(p.whitener, packed_offset(v, i)), i, [v.constant(0.0)] * rows)
+            target = v.at(tile.auxiliary, b.add(offset, b.mul(i, v.index(v.panel))))
+            for n, value in enumerate(z):
+                v.store(value, target, n // BLOCK_VECTORS * v.panel + n % BLOCK_VECTORS * v.width)
+
+        v.blocks(n_features, BLOCK, block)
+        return ()
+
+    v.panels(n_panels, n_features, (), whiten)
+
+    def score(k, square, _):
+        return v.subtract(v.broadcast(p.constants, k), square)
+
+    blocks.score_by_distances(v, p, n_panels, tile.auxiliary, tile, score)
+
+
+def _weight_rows(v: Vectors, n_panels: ir.Value, n_features: ir.Value, tile) -> None:
+    """sqrt(weight) x into `tile.auxiliary` for the rows of a tile."""
+    b = v.builder
+
+    def panel(p):
+        row = b.mul(p, v.index(v.panel))
+        roots = []
+        for c in range(PANEL_VECTORS):
+            places = [b.add(row, v.index(c * v.width + half)) for half in range(0, v.width, WIDTH)]
+            roots.append(v.from_doubles([v.doubles.sqrt(v.doubles.load(tile.weights, place)) for place in places]))
+        first = b.mul(row, n_features)
+
+        def feature(j):
+            at = b.add(first, b.mul(j, v.index(v.panel)))
+            for c, x in enumerate(v.load_all(v.at(tile.panels, at), PANEL_VECTORS)):
+                v.store(v.multiply(roots[c], x), v.at(tile.auxiliary, at), c * v.width)
+            return ()
+
+        v.loop(n_features, (), feature)
+        return ()
+
+    v.loop(n_panels, (), panel)
+
+
+@vectorised
+def _add_moments(v, p, n_panels, tile, statistics):
+    b, n_features = v.builder, v.size(p.origin)
+    scatter = v.at(statistics, v.padded(v.size(p.constants)))
+    square_responsibilities(v, p, n_panels, tile)
+    blocks.counts(v, p, n_panels, tile, statistics)
+    with b.if_then(p.with_scatter):
+        _weight_rows(v, n_panels, n_features, tile)
+        add_outer_products(v, tile.auxiliary, b.mul(n_panels, v.index(v.panel)), n_features, scatter)
+    after = outer_offset(v, v.padded(n_features, BLOCK))
+    blocks.first_moments(v, p, n_panels, tile, v.at(scatter, after))
 
 
 class TiedParameters(NamedTuple):
@@ -39,145 +100,26 @@ class TiedParameters(NamedTuple):
         whitened = (means - origin) @ half.T
         return cls(origin, whitened.ravel(), constants, *blocks.expanded(whitened), pack(half), with_scatter)
 
+    def statistics_size(self) -> int:
+        n_components, n_features = self.constants.size, self.origin.size
+        first = blocks.first_moments_size(n_components, n_features)
+        return padded(n_components) + outer_size(n_features) + first
 
-def auxiliary_size(capacity: int, n_components: int, n_features: int) -> int:
-    return capacity * n_features  # whitened rows
+    @staticmethod
+    def unpack(statistics: np.ndarray, n_components: int, n_features: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sums of r (K,), of r (x - origin) (K, D) and of (x - origin) (x - origin)^T (D, D), if it was taken."""
+        size = padded(n_components)
+        counts, scatter, first = np.split(statistics, [size, size + outer_size(n_features)])
+        moments = blocks.unpack_first_moments(first, n_components, n_features)
+        return counts[:n_components], moments, unpack_outer(scatter, n_features)
 
+    def auxiliary_size(self, capacity: int) -> int:
+        return capacity * self.origin.size  # whitened rows
 
-def statistics_size(n_components: int, n_features: int) -> int:
-    return sum(_sizes(n_components, n_features))
+    # compiled ---------------------------------------------------------------------------------------------------------
 
+    def log_joint(self, n_panels, tile):
+        _score(self, n_panels, tile)
 
-def _sizes(n_components: int, n_features: int) -> tuple[int, int, int]:
-    first = blocks.first_moments_size(n_components, n_features)
-    return blocks.counts_size(n_components), outer_size(n_features), first
-
-
-def unpack(statistics: np.ndarray, n_components: int, n_features: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sums of r (K,), of r (x - origin) (K, D) and of (x - origin) (x - origin)^T (D, D), if it was taken."""
-    counts_size, scatter_size, _ = _sizes(n_components, n_features)
-    counts, scatter, first = np.split(statistics, [counts_size, counts_size + scatter_size])
-    return (
-        counts[:n_components],
-        blocks.unpack_first_moments(first, n_components, n_features),
-        unpack_outer(scatter, n_features),
-    )
-
-
-@vectorised
-def _whiten(v, panels, n_panels, n_features, whitener, whitened):
-    """whitened = L x / 2 for the rows of a tile."""
-    b = v.builder
-
-    def rows_block(offset, _):
-        x = v.at(panels, offset)
-
-        def block(i, rows):
-            z = whiten_rows(v, x, v.at(whitener, packed_offset(v, i)), i, [v.constant(0.0)] * rows)
-            target = v.at(whitened, b.add(offset, b.mul(i, v.index(v.panel))))
-            for n, value in enumerate(z):
-                v.store(value, target, n // BLOCK_VECTORS * v.panel + n % BLOCK_VECTORS * v.width)
-
-        v.blocks(n_features, BLOCK, block)
-        return ()
-
-    v.panels(n_panels, n_features, (), rows_block)
-
-
-def _of_square(v, constants):
-    return lambda k, square, _: v.subtract(v.broadcast(constants, k), square)
-
-
-@vectorised
-def _score(v, whitened, n_panels, n_features, n_components, means, constants, scores, top):
-    b = v.builder
-
-    def deviation(k, j):
-        mean = v.broadcast(means, b.add(b.mul(k, n_features), j))
-        return lambda z: v.subtract(z, mean)
-
-    blocks.score_by_squares(
-        v, whitened, n_panels, n_features, n_components, scores, top, deviation, _of_square(v, constants)
-    )
-
-
-@vectorised
-def _score_expanded(v, whitened, n_panels, n_features, n_components, slopes, norms, constants, scores, top):
-    score = _of_square(v, constants)
-    blocks.score_by_expanded_squares(v, whitened, n_panels, n_features, n_components, scores, top, slopes, norms, score)
-
-
-@vectorised
-def _weight_rows(v, panels, n_panels, n_features, weights, weighted):
-    """weighted = sqrt(weight) x for the rows of a tile."""
-    b = v.builder
-
-    def panel(p):
-        row = b.mul(p, v.index(v.panel))
-        roots = []
-        for c in range(PANEL_VECTORS):
-            places = [b.add(row, v.index(c * v.width + half)) for half in range(0, v.width, WIDTH)]
-            roots.append(v.from_doubles([v.doubles.sqrt(v.doubles.load(weights, place)) for place in places]))
-        first = b.mul(row, n_features)
-
-        def feature(j):
-            at = b.add(first, b.mul(j, v.index(v.panel)))
-            for c, x in enumerate(v.load_all(v.at(panels, at), PANEL_VECTORS)):
-                v.store(v.multiply(roots[c], x), v.at(weighted, at), c * v.width)
-            return ()
-
-        v.loop(n_features, (), feature)
-        return ()
-
-    v.loop(n_panels, (), panel)
-
-
-@overload(passes.log_joint)
-def _log_joint(parameters, n_panels, tile):
-    if parameters.instance_class is not TiedParameters:
-        return None
-    may_expand = blocks.may_expand(parameters)
-
-    def score_components(parameters, n_panels, tile):
-        n_features, n_components = parameters.origin.size, parameters.constants.size
-        constants, slopes = parameters.constants, parameters.slopes
-        _whiten(tile.panels, n_panels, n_features, parameters.whitener, tile.auxiliary)
-        if may_expand and slopes.size:
-            _score_expanded(
-                tile.auxiliary,
-                n_panels,
-                n_features,
-                n_components,
-                slopes,
-                parameters.norms,
-                constants,
-                tile.scores,
-                tile.top,
-            )
-        else:
-            means = parameters.means
-            _score(tile.auxiliary, n_panels, n_features, n_components, means, constants, tile.scores, tile.top)
-
-    return score_components
-
-
-@overload(passes.accumulate)
-def _accumulate(parameters, n_panels, tile, statistics):
-    if parameters.instance_class is not TiedParameters:
-        return None
-
-    def add_moments(parameters, n_panels, tile, statistics):
-        n_features, n_components = parameters.origin.size, parameters.constants.size
-        passes.square_responsibilities(n_panels, n_components, tile.scores, tile.root)
-        size = (n_components + 7) // 8 * 8
-        block_rows = (n_features + 3) // 4
-        scatter = 8 * block_rows * (block_rows + 1)  # `outer_size`
-        blocks.counts(tile.scores, n_panels, n_components, statistics)
-        if parameters.with_scatter:
-            _weight_rows(tile.panels, n_panels, n_features, tile.weights, tile.auxiliary)
-            n_rows = n_panels * panel_rows(tile.panels)
-            outer_products(tile.auxiliary, n_rows, n_features, statistics, size)
-        first = statistics[size + scatter :]
-        blocks.first_moments(tile.scores, n_panels, n_components, tile.panels, n_features, first)
-
-    return add_moments
+    def accumulate(self, n_panels, tile, statistics):
+        _add_moments(self, n_panels, tile, statistics)

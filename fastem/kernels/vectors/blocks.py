@@ -5,33 +5,28 @@ by four vectors of rows are kept in registers, so that each load serves four fus
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
 
-from fastem.kernels.vectors.simd import BLOCK_VECTORS, PANEL_VECTORS, WIDTH, Vectors, vectorised
+from fastem.kernels.vectors.simd import BLOCK_VECTORS, F64, PANEL_VECTORS, WIDTH, Vectors
 
 BLOCK = 4  # components, and features, of a register block
 # Greatest |mu|^2, in nats, up to which squares may be expanded: what rounding loses of it is about 1e-12 nats.
 EXPANDABLE = 1e3
 Cell = tuple[int, int]
+Term = Callable[[ir.Value, ir.Value], Callable[..., ir.Value]]  # of component k and feature j
+Score = Callable[[ir.Value, ir.Value, ir.Value], ir.Value]
 
 
 def expanded(means: np.ndarray, whiteners: np.ndarray | float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """-2 mu (K * D,) and |mu|^2 (K,) for `score_by_expanded_squares`; both empty if too much would cancel.
+    """-2 mu (K * D,) and |mu|^2 (K,) for `score_by_distances`; both empty if too much would cancel.
 
     `whiteners` (K, 1) take the means (K, D) to units whose squares are nats.
     """
     if ((whiteners * means) ** 2).sum(axis=1).max() > EXPANDABLE:
         return np.empty(0), np.empty(0)
     return -2.0 * means.ravel(), (means**2).sum(axis=1)
-
-
-def may_expand(parameters: Any) -> bool:
-    """Whether parameters of this Numba type may be expanded at all: in single precision too much would cancel."""
-    return dict(zip(parameters.fields, parameters, strict=True))["slopes"].dtype == types.float64
 
 
 def register_groups(cells: Iterable[Cell]) -> list[list[Cell]]:
@@ -52,17 +47,7 @@ def add_sums(v: Vectors, totals: list[ir.Value], target: ir.Value) -> None:
         d.store(d.add(d.load(target, n * WIDTH), packed), target, n * WIDTH)
 
 
-def score_by_squares(
-    v: Vectors,
-    panels: ir.Value,
-    n_panels: ir.Value,
-    n_features: ir.Value,
-    n_components: ir.Value,
-    scores: ir.Value,
-    top: ir.Value,
-    deviation: Callable[[ir.Value, ir.Value], Callable[[ir.Value], ir.Value]],
-    score: Callable[[ir.Value, ir.Value, ir.Value], ir.Value],
-) -> None:
+def score_by_squares(v: Vectors, p, n_panels: ir.Value, panels: ir.Value, tile, deviation: Term, score: Score) -> None:
     """scores = score(k, sum over j of deviation(k, j)(x_j)^2, where it goes) and the running maximum of the scores."""
 
     def square(k, j):
@@ -74,26 +59,33 @@ def score_by_squares(
 
         return add
 
-    score_by_sums(v, panels, n_panels, n_features, n_components, scores, top, square, score)
+    score_by_sums(v, p, n_panels, panels, tile, square, score)
 
 
-def score_by_expanded_squares(
-    v: Vectors,
-    panels: ir.Value,
-    n_panels: ir.Value,
-    n_features: ir.Value,
-    n_components: ir.Value,
-    scores: ir.Value,
-    top: ir.Value,
-    slopes: ir.Value,
-    norms: ir.Value,
-    score: Callable[[ir.Value, ir.Value, ir.Value], ir.Value],
-) -> None:
-    """`score_by_squares` of deviations x - mu as |x|^2 - 2 mu x + |mu|^2: half the operations.
+def score_by_distances(v: Vectors, p, n_panels: ir.Value, panels: ir.Value, tile, score: Score) -> None:
+    """scores = score(k, |x - mean_k|^2, where it goes) and their running maximum.
 
-    `slopes` and `norms` are those of `expanded`.
+    By |x|^2 - 2 mu x + |mu|^2, half the operations, if `p.slopes` and `p.norms` hold what `expanded` says; never in
+    single precision, where too much would cancel.
     """
-    b = v.builder
+    b, n_features = v.builder, v.size(p.origin)
+
+    def deviation(k, j):
+        mean = v.broadcast(p.means, b.add(b.mul(k, n_features), j))
+        return lambda x: v.subtract(x, mean)
+
+    if v.real != F64:
+        score_by_squares(v, p, n_panels, panels, tile, deviation, score)
+        return
+    with b.if_else(b.icmp_signed("==", v.size(p.slopes), v.index(0))) as (plain, by_parts):
+        with plain:
+            score_by_squares(v, p, n_panels, panels, tile, deviation, score)
+        with by_parts:
+            _score_by_expanded_squares(v, p, n_panels, panels, tile, score)
+
+
+def _score_by_expanded_squares(v: Vectors, p, n_panels: ir.Value, panels: ir.Value, tile, score: Score) -> None:
+    b, n_features = v.builder, v.size(p.origin)
 
     def squares(x):
         def feature(j, *totals):
@@ -103,33 +95,31 @@ def score_by_expanded_squares(
         return v.loop(n_features, [v.constant(0.0)] * BLOCK_VECTORS, feature)
 
     def term(k, j):
-        slope = v.broadcast(slopes, b.add(b.mul(k, n_features), j))
+        slope = v.broadcast(p.slopes, b.add(b.mul(k, n_features), j))
         return lambda x, total: v.fma(slope, x, total)
 
     def of_square(k, total, where):
-        square = v.add(total, v.broadcast(norms, k))
+        square = v.add(total, v.broadcast(p.norms, k))
         return score(k, v.maximum(v.constant(0.0), square), where)  # in this order NaN, of an overflow, stays
 
-    score_by_sums(v, panels, n_panels, n_features, n_components, scores, top, term, of_square, squares)
+    score_by_sums(v, p, n_panels, panels, tile, term, of_square, squares)
 
 
 def score_by_sums(
     v: Vectors,
-    panels: ir.Value,
+    p,
     n_panels: ir.Value,
-    n_features: ir.Value,
-    n_components: ir.Value,
-    scores: ir.Value,
-    top: ir.Value,
-    term: Callable[[ir.Value, ir.Value], Callable[[ir.Value, ir.Value], ir.Value]],
-    score: Callable[[ir.Value, ir.Value, ir.Value], ir.Value],
+    panels: ir.Value,
+    tile,
+    term: Term,
+    score: Score,
     start: Callable[[ir.Value], list[ir.Value]] | None = None,
 ) -> None:
     """scores = score(k, total, where it goes), total = term(k, j)(x_j, total), and the running maximum.
 
     The totals begin with zero, or with `start` of the rows at a pointer.
     """
-    b = v.builder
+    b, n_features, n_components = v.builder, v.size(p.origin), v.size(p.constants)
 
     def rows_block(offset, rows):
         x = v.at(panels, offset)
@@ -151,13 +141,13 @@ def score_by_sums(
 
             totals = v.loop(n_features, begin * count, feature)
             for c in range(BLOCK_VECTORS):
-                greatest = v.load(v.at(top, rows), c * v.width)
+                greatest = v.load(v.at(tile.top, rows), c * v.width)
                 for r, k in enumerate(ks):
                     where = b.add(b.add(first_score, b.mul(k, v.index(v.panel))), v.index(c * v.width))
                     h = score(k, totals[r * BLOCK_VECTORS + c], where)
-                    v.store(h, scores, where)
+                    v.store(h, tile.scores, where)
                     greatest = v.maximum(h, greatest)  # in this order NaN never wins
-                v.store(greatest, v.at(top, rows), c * v.width)
+                v.store(greatest, v.at(tile.top, rows), c * v.width)
 
         v.blocks(n_components, BLOCK, components)
         return ()
@@ -166,21 +156,21 @@ def score_by_sums(
 
 
 def first_moments_size(n_components: int, n_features: int) -> int:
+    """Doubles that `first_moments` adds to."""
     return -(-n_components // BLOCK) * -(-n_features // BLOCK) * BLOCK * BLOCK
 
 
-@vectorised
-def first_moments(v, scores, n_panels, n_components, panels, n_features, target):
+def first_moments(v: Vectors, p, n_panels: ir.Value, tile, target: ir.Value) -> None:
     """target += sum r_k x_j over the rows of a tile; sixteen doubles for every four components by four features."""
-    b = v.builder
-    across = b.sdiv(b.add(n_features, v.index(BLOCK - 1)), v.index(BLOCK))
+    b, n_features, n_components = v.builder, v.size(p.origin), v.size(p.constants)
+    across = v.padded(n_features, BLOCK)
 
     def components(k, rows):
-        left = v.at(scores, b.mul(k, v.index(v.panel)))
-        base = b.mul(b.mul(k, across), v.index(BLOCK))
+        left = v.at(tile.scores, b.mul(k, v.index(v.panel)))
+        base = b.mul(k, across)
 
         def features(j, columns):
-            right = v.at(panels, b.mul(j, v.index(v.panel)))
+            right = v.at(tile.panels, b.mul(j, v.index(v.panel)))
             sums = {}
             for cells in register_groups((r, c) for r in range(rows) for c in range(columns)):
 
@@ -212,26 +202,22 @@ def unpack_first_moments(packed, n_components: int, n_features: int):
     return blocks.reshape(down * BLOCK, across * BLOCK)[:n_components, :n_features]
 
 
-def counts_size(n_components: int) -> int:
-    return -(-n_components // WIDTH) * WIDTH
-
-
-@vectorised
-def counts(v, scores, n_panels, n_components, target):
+def counts(v: Vectors, p, n_panels: ir.Value, tile, target: ir.Value) -> None:
     """target[k] += sum r_k over the rows of a tile."""
-    _component_sums(v, scores, n_panels, n_components, target, lambda total, r, _: v.add(total, r))
+    _component_sums(v, p, n_panels, tile, target, lambda total, r, _: v.add(total, r))
 
 
-@vectorised
-def weighted_sums(v, scores, n_panels, n_components, values, target):
-    """target[k] += sum r_k q_k over the rows of a tile, `values` q stored as the scores are."""
-    _component_sums(
-        v, scores, n_panels, n_components, target, lambda total, r, where: v.fma(r, v.load(values, where), total)
-    )
+def weighted_sums(v: Vectors, p, n_panels: ir.Value, tile, target: ir.Value) -> None:
+    """target[k] += sum r_k q_k over the rows of a tile, `tile.auxiliary` q stored as the scores are."""
+
+    def add(total, r, where):
+        return v.fma(r, v.load(tile.auxiliary, where), total)
+
+    _component_sums(v, p, n_panels, tile, target, add)
 
 
-def _component_sums(v, scores, n_panels, n_components, target, add) -> None:
-    b = v.builder
+def _component_sums(v: Vectors, p, n_panels: ir.Value, tile, target: ir.Value, add) -> None:
+    b, n_components = v.builder, v.size(p.constants)
 
     def components(k, count):
         def panel(p, *totals):
@@ -240,7 +226,7 @@ def _component_sums(v, scores, n_panels, n_components, target, add) -> None:
             for c in range(PANEL_VECTORS):
                 for r in range(count):
                     where = b.add(at, v.index(r * v.panel + c * v.width))
-                    totals[r] = add(totals[r], v.load(scores, where), where)
+                    totals[r] = add(totals[r], v.load(tile.scores, where), where)
             return totals
 
         add_sums(v, v.loop(n_panels, [v.constant(0.0)] * count, panel), v.at(target, k))

@@ -8,5 +8,5 @@ LINE = 8  # doubles
 def aligned_zeros(n_rows: int, n_columns: int) -> np.ndarray:
     """Zeros (n_rows, n_columns) in C order."""
     memory = np.zeros(n_rows * n_columns + LINE)
-    first = -memory.ctypes.data // memory.itemsize % LINE
+    first = -memory.__array_interface__["data"][0] // memory.itemsize % LINE
     return memory[first : first + n_rows * n_columns].reshape(n_rows, n_columns)

@@ -3,9 +3,10 @@
 from functools import cache
 
 import numpy as np
+from llvmlite import ir
 
 from fastem.kernels.vectors.blocks import add_sums, register_groups
-from fastem.kernels.vectors.simd import vectorised
+from fastem.kernels.vectors.simd import Vectors, vectorised
 
 BLOCK = 4  # rows, and columns, of a register block
 ROW = 8  # columns at a time of a block row of one row
@@ -13,7 +14,8 @@ ROW = 8  # columns at a time of a block row of one row
 
 def outer_size(n_rows: int) -> int:
     """Doubles that `outer_products` adds to."""
-    return _block_offset(-(-n_rows // BLOCK))
+    n_blocks = (n_rows + BLOCK - 1) // BLOCK
+    return 8 * n_blocks * (n_blocks + 1)  # sixteen cells a block, i + 1 blocks in block row i
 
 
 def unpack_outer(packed: np.ndarray, n_rows: int) -> np.ndarray:
@@ -26,7 +28,7 @@ def _places(n_rows: int) -> np.ndarray:
     """Where `outer_products` adds up each entry of the matrix, (n_rows, n_rows)."""
     places = np.empty((n_rows, n_rows), dtype=np.intp)
     for i in range(0, n_rows, BLOCK):
-        rows, base = min(BLOCK, n_rows - i), _block_offset(i // BLOCK)
+        rows, base = min(BLOCK, n_rows - i), outer_size(i)
         width = ROW if rows == 1 else BLOCK
         for j in range(0, i, width):
             columns = min(width, i - j)
@@ -39,13 +41,13 @@ def _places(n_rows: int) -> np.ndarray:
     return places
 
 
-def _block_offset(i: int) -> int:
-    """Where the cells of block row i start: sixteen cells a block, i + 1 blocks in block row i."""
-    return 8 * i * (i + 1)
-
-
 def _triangle(rows: int) -> list[tuple[int, int]]:
     return [(r, c) for r in range(rows) for c in range(r + 1)]
+
+
+def outer_offset(v: Vectors, i: ir.Value) -> ir.Value:
+    """`outer_size` of `i` rows, a multiple of BLOCK: where the block row of row i starts."""
+    return v.builder.sdiv(v.builder.mul(i, v.builder.add(i, v.index(BLOCK))), v.index(2))
 
 
 @vectorised
@@ -54,7 +56,12 @@ def outer_products(v, deviations, count, n_rows, statistics, offset):
 
     `count` is a multiple of a vector.
     """
-    b, statistics = v.builder, v.at(statistics, offset)
+    add_outer_products(v, deviations, count, n_rows, v.at(statistics, offset))
+
+
+def add_outer_products(v: Vectors, deviations: ir.Value, count: ir.Value, n_rows: ir.Value, target: ir.Value) -> None:
+    """The same into `target`."""
+    b = v.builder
     stride = b.mul(n_rows, v.index(v.panel))
     n_panels, rest = b.sdiv(count, v.index(v.panel)), b.srem(count, v.index(v.panel))
     after, n_vectors = b.mul(n_panels, stride), b.sdiv(rest, v.index(v.width))
@@ -62,8 +69,8 @@ def outer_products(v, deviations, count, n_rows, statistics, offset):
     def vector_at(i):
         return b.add(after, b.mul(i, v.index(v.width)))
 
-    def products(i, j, cells, target):
-        """target[n] += sum e[i + r] e[j + c] for the n-th cell (r, c)."""
+    def products(i, j, cells, place):
+        """place[n] += sum e[i + r] e[j + c] for the n-th cell (r, c)."""
         left, right = v.at(deviations, b.mul(i, v.index(v.panel))), v.at(deviations, b.mul(j, v.index(v.panel)))
         sums = {}
         for group in register_groups(cells):
@@ -81,10 +88,10 @@ def outer_products(v, deviations, count, n_rows, statistics, offset):
             totals = v.loop(n_panels, totals, lambda p, *t, rows=rows: rows(v.panel, b.mul(p, stride), *t))
             totals = v.loop(n_vectors, totals, lambda i, *t, rows=rows: rows(v.width, vector_at(i), *t))
             sums |= dict(zip(group, totals, strict=True))
-        add_sums(v, [sums[cell] for cell in cells], target)
+        add_sums(v, [sums[cell] for cell in cells], place)
 
     def block_row(i, rows):
-        base = v.at(statistics, b.sdiv(b.mul(i, b.add(i, v.index(BLOCK))), v.index(2)))  # _block_offset(i / 4)
+        base = v.at(target, outer_offset(v, i))
 
         def block(j, columns):
             cells = [(r, c) for r in range(rows) for c in range(columns)]

@@ -7,7 +7,9 @@ are fused, and nothing may be reassociated: the bits of a sum do not depend on t
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
 
 from llvmlite import binding, ir
 from numba.core import cgutils, config, types
@@ -20,6 +22,11 @@ PANEL = WIDTH * PANEL_VECTORS  # rows that travel together: the features of 32 r
 F32, F64, I32, I64 = ir.FloatType(), ir.DoubleType(), ir.IntType(32), ir.IntType(64)
 VECTOR = ir.VectorType(F64, WIDTH)
 INTEGERS = ir.VectorType(I64, WIDTH)
+
+
+def padded(count: int) -> int:
+    """`count` doubles, rounded up to whole vectors."""
+    return -(-count // WIDTH) * WIDTH
 
 
 def _has_avx512() -> bool:
@@ -39,18 +46,28 @@ BLOCK_VECTORS = PANEL_VECTORS if _has_avx512() else 1
 class Vectors:
     """LLVM IR on vectors of 64 bytes, eight doubles or sixteen floats, and on pointers to their elements."""
 
-    def __init__(self, builder: ir.IRBuilder, real: ir.Type = F64):
+    def __init__(self, builder: ir.IRBuilder, real: ir.Type = F64, sizes: dict[ir.Value, ir.Value] | None = None):
         self.builder, self.real = builder, real
         self.width = WIDTH if real == F64 else 2 * WIDTH
         self.panel = PANEL_VECTORS * self.width
         self.vector = ir.VectorType(real, self.width)
         self.integer = I64 if real == F64 else I32
         self.integer_vector = ir.VectorType(self.integer, self.width)
+        self.sizes = {} if sizes is None else sizes  # of the arrays among the arguments
 
     @property
     def doubles(self) -> "Vectors":
         """The same builder on vectors of doubles."""
-        return self if self.real == F64 else Vectors(self.builder)
+        return self if self.real == F64 else Vectors(self.builder, F64, self.sizes)
+
+    def padded(self, count: ir.Value, size: int = WIDTH) -> ir.Value:
+        """`count` rounded up to a multiple of `size`."""
+        b, whole = self.builder, self.index(size)
+        return b.mul(b.sdiv(b.add(count, self.index(size - 1)), whole), whole)
+
+    def size(self, array: ir.Value) -> ir.Value:
+        """How many elements an array has that was an argument."""
+        return self.sizes[array]
 
     def index(self, value: int) -> ir.Value:
         return ir.Constant(I64, value)
@@ -262,24 +279,42 @@ class Vectors:
 def vectorised(emit: Callable[..., ir.Value | None]) -> Callable[..., int]:
     """Make `emit(v, *arguments)` callable from a jitted function.
 
-    Arrays (one-dimensional, contiguous) reach `emit` as pointers to their first element, numbers as LLVM scalars. The
-    first array decides whether the vectors hold doubles or floats. What `emit` returns, if anything, is an int64.
+    Arrays (one-dimensional, contiguous) reach `emit` as pointers to their first element, whose number `v.size` knows,
+    numbers as LLVM scalars, and NamedTuples of all these as objects with the same fields. The vectors hold floats if
+    any of the arrays does, else doubles. What `emit` returns, if anything, is an int64.
     """
 
     def typing(_context, *argument_types):
         signature = types.int64(*argument_types)
 
         def codegen(context, builder, signature, arguments):
-            def lowered(kind, value):
-                is_array = isinstance(kind, types.Array)
-                return cgutils.create_struct_proxy(kind)(context, builder, value).data if is_array else value
-
-            first = next(kind for kind in signature.args if isinstance(kind, types.Array))
-            real = F32 if first.dtype == types.float32 else F64
-            result = emit(Vectors(builder, real), *map(lowered, signature.args, arguments))
+            single = any(kind.dtype == types.float32 for kind in _arrays(signature.args))
+            v = Vectors(builder, F32 if single else F64)
+            pairs = zip(signature.args, arguments, strict=True)
+            result = emit(v, *(_lowered(context, v, kind, value) for kind, value in pairs))
             return ir.Constant(I64, 0) if result is None else result
 
         return signature, codegen
 
     functools.update_wrapper(typing, emit)  # Numba reads names and number of the arguments from the signature
     return intrinsic(typing)
+
+
+def _arrays(kinds: Iterable[types.Type]) -> Iterator[types.Array]:
+    for kind in kinds:
+        if isinstance(kind, types.Array):
+            yield kind
+        elif isinstance(kind, types.BaseNamedTuple):
+            yield from _arrays(kind.types)
+
+
+def _lowered(context: Any, v: Vectors, kind: types.Type, value: ir.Value) -> Any:
+    if isinstance(kind, types.Array):
+        fields = context.data_model_manager[kind]
+        data = fields.get(v.builder, value, "data")
+        v.sizes[data] = fields.get(v.builder, value, "nitems")
+        return data
+    if isinstance(kind, types.BaseNamedTuple):
+        parts = zip(kind.fields, kind.types, cgutils.unpack_tuple(v.builder, value, len(kind.types)), strict=True)
+        return SimpleNamespace(**{field: _lowered(context, v, *part) for field, *part in parts})
+    return value
