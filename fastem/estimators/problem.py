@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastem.engine.loop import Fit
+from fastem.families.covariances import STRUCTURES
 from fastem.sources import Source
 
 LARGEST_SEED = 2**31 - 1
@@ -55,7 +56,7 @@ class Problem(ABC):
                 raise ValueError(f"it is of a {type(model).__name__}")
             model.check()
             structure = getattr(model, "structure", None)
-            if structure is not None and structure.name != own.covariance_type:
+            if structure is not None and type(structure) is not type(STRUCTURES[own.covariance_type]):
                 raise ValueError(f"it has covariances of the structure {structure.name}")
             if model.n_features != source.n_features or model.n_components != start.n_components:
                 raise ValueError(f"it is of {model.n_components} components and {model.n_features} features")

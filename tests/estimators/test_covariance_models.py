@@ -105,7 +105,7 @@ def test_save_and_load(name, fits, rows, tmp_path):
     assert_array_equal(loaded.score_samples(rows), fits[name].score_samples(rows))
 
 
-@every_new_model
+@every_model
 def test_an_interrupted_fit_goes_on_with_the_same_bits(name, rows, tmp_path, monkeypatch):
     options = {"init_params": labels_of(rows), "acceleration": "squarem", "tol": 1e-10}
     expected = fit(rows, name, **options)
