@@ -6,10 +6,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from fastem.estimators.base_mixture import BaseMixture
 from fastem.estimators.elliptical import EllipticalMixin
 from fastem.estimators.exchange import TwinMixin
+from fastem.estimators.gaussian_mixture import GaussianMixture
 from fastem.estimators.mixture_problem import MixtureProblem
 from fastem.families.bayesian_gaussian import BayesianGaussianMixtureModel, Prior
 from fastem.families.covariances import STRUCTURES, CovarianceStructure, names_with
@@ -157,6 +159,39 @@ class BayesianGaussianMixture(EllipticalMixin, TwinMixin, BaseMixture):
         "covariance_prior": [None, "array-like", Interval(Real, 0.0, None, closed="neither")],
         "arithmetic": [StrOptions({"float64", "float32"})],
     }
+
+    # the distribution -------------------------------------------------------------------------------------------------
+
+    def to_gaussian(self):
+        """The Gaussian mixture of the posterior means: of the weights, the means, and the inverse mean precisions.
+
+        Returns
+        -------
+        mixture : GaussianMixture
+            Fitted; a distribution with `marginal`, `condition` and `regress`.
+        """
+        check_is_fitted(self)
+        shared = ("tol", "reg_covar", "max_iter", "random_state")
+        return GaussianMixture.from_parameters(
+            self.weights_,
+            self.means_,
+            self.covariances_,
+            covariance_type=self.covariance_type,
+            feature_names=getattr(self, "feature_names_in_", None),
+            **{name: getattr(self, name) for name in shared},
+        )
+
+    def marginal(self, features):
+        """`GaussianMixture.marginal` of `to_gaussian`."""
+        return self.to_gaussian().marginal(features)
+
+    def condition(self, values):
+        """`GaussianMixture.condition` of `to_gaussian`."""
+        return self.to_gaussian().condition(values)
+
+    def regress(self, X, targets, *, return_cov=False):
+        """`GaussianMixture.regress` of `to_gaussian`."""
+        return self.to_gaussian().regress(X, targets, return_cov=return_cov)
 
     # what the family adds ---------------------------------------------------------------------------------------------
 

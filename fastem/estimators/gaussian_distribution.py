@@ -7,8 +7,9 @@ import numpy as np
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from fastem.estimators.features import checked_names, feature_indices, other_features
+from fastem.estimators.given_parameters import checked_covariances, checked_precisions, checked_weights
 from fastem.families.conditioning import Parameters, conditional, marginal, regress
-from fastem.families.covariances import STRUCTURES, CovarianceStructure
+from fastem.families.covariances import STRUCTURES
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.search.initial_values import checked_array
 
@@ -88,11 +89,11 @@ class GaussianDistributionMixin:
             raise TypeError("Give either covariances or precisions.")
         structure = STRUCTURES[covariance_type]
         means = check_array(means, dtype=np.float64, order="C", input_name="means", copy=True)
-        weights = _checked_weights(weights, len(means))
+        weights = checked_weights(weights, len(means))
         if covariances is not None:
-            covariances, whiteners = _checked_covariances(covariances, structure, means.shape)
+            covariances, whiteners = checked_covariances(covariances, structure, means.shape)
         else:
-            covariances, whiteners = _checked_precisions(precisions, structure, means.shape)
+            covariances, whiteners = checked_precisions(precisions, structure, means.shape)
         estimator: Any = cls
         mixture = estimator(n_components=len(means), covariance_type=covariance_type, **params)
         mixture._keep_model(GaussianMixtureModel(structure, weights, means, covariances, whiteners))
@@ -227,61 +228,3 @@ class GaussianDistributionMixin:
             feature_names=None if names is None else names[features],
             **settings,
         )
-
-
-# parameters from outside ----------------------------------------------------------------------------------------------
-
-
-def _checked_weights(weights: Any, n_components: int) -> np.ndarray:
-    weights = checked_array(weights, (n_components,), "weights").copy()
-    if (weights < 0).any() or not np.isclose(weights.sum(), 1.0, rtol=0, atol=1e-6):
-        raise ValueError(
-            f"The weights must be non-negative and sum to one, but the least is {weights.min():g} and their sum "
-            f"{weights.sum():.7g}."
-        )
-    return weights / weights.sum()
-
-
-def _checked_covariances(covariances: Any, structure: CovarianceStructure, shape: tuple[int, int]):
-    """Covariances and their whiteners."""
-    shown = checked_array(covariances, structure.shown_shape(*shape), "covariances").copy()
-    _check_symmetry(shown, structure, "covariances")
-    covariances = structure.of_shown(shown)
-    whiteners, singular = structure.whiten(covariances)
-    if singular.any():
-        raise ValueError(_not_positive("covariances", structure, singular))
-    _check_structure(shown, structure, "covariances")
-    return covariances, whiteners
-
-
-def _checked_precisions(precisions: Any, structure: CovarianceStructure, shape: tuple[int, int]):
-    """Covariances and whiteners from inverse covariances."""
-    shown = checked_array(precisions, structure.shown_shape(*shape), "precisions")
-    _check_symmetry(shown, structure, "precisions")
-    precisions = structure.of_shown(shown)
-    _, singular = structure.whiten(precisions)
-    if singular.any():
-        raise ValueError(_not_positive("precisions", structure, singular))
-    _check_structure(shown, structure, "precisions")
-    whiteners = structure.whiteners_of_precisions(precisions)
-    return structure.covariances(whiteners), whiteners
-
-
-def _check_symmetry(matrices: np.ndarray, structure: CovarianceStructure, name: str) -> None:
-    if not structure.correlated:
-        return
-    scales = np.sqrt(np.abs(np.diagonal(matrices, axis1=-2, axis2=-1)))
-    asymmetry = np.abs(matrices - matrices.swapaxes(-1, -2))
-    if (asymmetry > 1e-8 * scales[..., :, None] * scales[..., None, :]).any():
-        raise ValueError(f"The {name} must be symmetric.")
-
-
-def _check_structure(shown: np.ndarray, structure: CovarianceStructure, name: str) -> None:
-    if not structure.holds(shown):
-        raise ValueError(f"The {name} are not those of a mixture with covariance_type={structure.name!r}.")
-
-
-def _not_positive(name: str, structure: CovarianceStructure, singular: np.ndarray) -> str:
-    whose = "" if structure.shared else f" of components {np.flatnonzero(singular).tolist()}"
-    what = "positive-definite" if structure.correlated else "positive"
-    return f"The {name}{whose} must be {what}."

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastem.estimators.elliptical import EllipticalMixin
 from fastem.estimators.likelihood_mixture import LikelihoodMixture
 from fastem.estimators.mixture_problem import LikelihoodProblem
+from fastem.estimators.student_t_distribution import StudentTDistributionMixin
 from fastem.families.covariances import STRUCTURES, CovarianceStructure, names_with
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.families.student_t import GREATEST, LEAST, StudentTMixtureModel
@@ -24,7 +25,7 @@ FIRST_DEGREES_OF_FREEDOM = 4.0  # tails so heavy that outliers are given to the 
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class StudentTMixture(EllipticalMixin, LikelihoodMixture):
+class StudentTMixture(StudentTDistributionMixin, EllipticalMixin, LikelihoodMixture):
     """Mixture of multivariate Student's t distributions fitted by EM: clusters that outliers do not move.
 
     The density is sum_k w_k t(x | mu_k, Sigma_k, nu_k). A row of component k is Gaussian with covariance Sigma_k / u,
