@@ -19,6 +19,7 @@ from fastem.sources import Source
 
 EMPTY = 1e-13  # share of the rows below which a component has no row to itself: its sums are rounding
 LOST = 1e-6  # share of the weight that may be lost to rows whose densities underflow
+SMALL = 1e-130  # a number whose deviations, as far as it has the digits for them, have squares that underflow
 FLOOR = 1e-6  # variance given to a collapsed component, as a share of the variance of the data
 
 
@@ -243,7 +244,14 @@ class GaussianMixtureModel(LikelihoodModel):
         return unresolved[:1] if self.structure.shared else unresolved
 
     def _widened(self, covariances: np.ndarray, singular: np.ndarray, variances: np.ndarray) -> np.ndarray:
-        constant = variances <= np.maximum((8 * EPSILON * np.abs(self.means).max(axis=0)) ** 2, TINY)
+        reach = np.abs(self.means).max(axis=0)
+        constant = variances <= np.maximum((8 * EPSILON * reach) ** 2, TINY)
+        if self.structure.unbounded(constant & (reach > 0) & (reach < SMALL)):
+            columns = ", ".join(map(str, np.flatnonzero(constant)))
+            raise ValueError(
+                f"Feature {columns} is so small, below {SMALL:g}, that squares of it underflow. Multiply it by a large "
+                "number."
+            )
         if self.structure.unbounded(constant):
             columns = ", ".join(map(str, np.flatnonzero(constant)))
             raise ValueError(

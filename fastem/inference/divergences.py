@@ -32,7 +32,7 @@ class Estimate(NamedTuple):
     ----------
     value : float
     standard_error : float
-        Of the estimate; zero if the value is exact.
+        Of the estimate, with allowance for what no row has shown; zero if the value is exact.
     lower, upper : float
         Bounds of the true number, not of the estimate; equal to the value if it is exact.
     """
@@ -58,7 +58,7 @@ def entropy(mixture: GaussianMixture, *, n_samples: int = 10_000, random_state: 
     mixture : GaussianMixture
         Fitted, or made by `from_parameters`.
     n_samples : int, default=10_000
-        Rows drawn for the estimate.
+        Rows drawn for the estimate, about so many: some of each component, else in proportion to the weights.
     random_state : int, RandomState instance or None, default=None
 
     Returns
@@ -84,8 +84,12 @@ def entropy(mixture: GaussianMixture, *, n_samples: int = 10_000, random_state: 
         return _exact(f.entropies[0])
     # H(x) = H(x | k) + H(k) - E H(k | x): all but the last is known, and that hardly varies.
     known = float(f.weights @ f.entropies + entr(f.weights).sum())
-    value, error = _expectation(f.model, lambda rows: _entropies_of_posteriors(f.model, rows), n_samples, random_state)
-    return Estimate(known - value, error, *entropy_bounds(f))
+    strata = _strata(f, lambda rows: _entropies_of_posteriors(f.model, rows), n_samples, random_state)
+    lower, upper = entropy_bounds(f)
+    greatest = np.log(f.weights.size)
+    # A number between zero and `greatest` whose mean is at most this varies by no more than their product.
+    most = np.sqrt(greatest * max(known - lower, 0.0) / n_samples)
+    return Estimate(known - strata.mean, min(strata.error(greatest), most), lower, upper)
 
 
 def kl_divergence(
@@ -104,7 +108,7 @@ def kl_divergence(
     p, q : GaussianMixture
         Fitted, or made by `from_parameters`, of the same features.
     n_samples : int, default=10_000
-        Rows drawn from p for the estimate.
+        Rows drawn from p for the estimate, about so many: some of each component, else in proportion to the weights.
     random_state : int, RandomState instance or None, default=None
 
     Returns
@@ -136,8 +140,8 @@ def kl_divergence(
     def log_ratio(rows: Array) -> Array:
         return _log_density(f.model, rows) - _log_density(g.model, rows)
 
-    value, error = _expectation(f.model, log_ratio, n_samples, random_state)
-    return Estimate(value, error, *divergence_bounds(f, g))
+    strata = _strata(f, log_ratio, n_samples, random_state)
+    return Estimate(strata.mean, strata.error(strata.range), *divergence_bounds(f, g))
 
 
 # components -----------------------------------------------------------------------------------------------------------
@@ -265,21 +269,63 @@ def _variational(of_f: Array, of_g: Array, kl: Array) -> float:
 # random rows ----------------------------------------------------------------------------------------------------------
 
 
-def _expectation(
-    model: GaussianMixtureModel, function: Callable[[Array], Array], n_samples: int, random_state: Any
-) -> tuple[float, float]:
-    """The mean of a function over rows of the mixture, and its standard error."""
+class Strata(NamedTuple):
+    """What a function is on rows of each component.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (K,)
+    sizes, means, deviations : ndarray of shape (K,)
+        Rows, and mean and standard deviation of the function on them.
+    range : float
+        Between its least and its greatest value on all rows.
+    """
+
+    weights: Array
+    sizes: Array
+    means: Array
+    deviations: Array
+    range: float
+
+    @property
+    def mean(self) -> float:
+        """Of the function over the mixture."""
+        return float(self.weights @ self.means)
+
+    def error(self, greatest: float) -> float:
+        """Standard error of the mean if the function varies by up to `greatest`.
+
+        Separated components differ where hardly a row falls: of n rows that have not shown it, a deviation is only
+        known up to greatest * sqrt(2 / (n - 1)) (Maurer and Pontil 2009, at one standard error).
+        """
+        deviations = self.deviations + greatest * np.sqrt(2.0 / (self.sizes - 1.0))
+        return float(np.sqrt((self.weights**2 * deviations**2 / self.sizes).sum()))
+
+
+def _strata(f: Components, function: Callable[[Array], Array], n_samples: int, random_state: Any) -> Strata:
+    """Rows of every component: in proportion to the weights, but no fewer than a tenth of an equal share, or two."""
     random_state = check_random_state(random_state)
-    count, mean, squares = 0, 0.0, 0.0
-    most = max(1, PIECE_NUMBERS // (model.n_features + model.n_components))
-    for first in range(0, n_samples, most):
-        rows, _ = model.sample(min(most, n_samples - first), random_state)
-        values = function(rows)
-        own, size = float(values.mean()), len(values)
-        squares += float(((values - own) ** 2).sum()) + (own - mean) ** 2 * count * size / (count + size)
-        mean += (own - mean) * size / (count + size)
-        count += size
-    return mean, float(np.sqrt(squares / (count - 1) / count))
+    least = max(2, n_samples // (10 * f.weights.size))
+    sizes = np.maximum(np.rint(n_samples * f.weights).astype(int), least)
+    moments = [_moments_in(f, a, int(size), function, random_state) for a, size in enumerate(sizes)]
+    means, deviations, lowest, highest = np.array(moments).T
+    return Strata(f.weights, sizes.astype(float), means, deviations, float(highest.max() - lowest.min()))
+
+
+def _moments_in(
+    f: Components, a: int, size: int, function: Callable[[Array], Array], random_state: np.random.RandomState
+) -> tuple[float, float, float, float]:
+    """Mean, standard deviation, minimum and maximum of a function over so many rows of a component."""
+    count, mean, squares, lowest, highest = 0, 0.0, 0.0, np.inf, -np.inf
+    most = max(1, PIECE_NUMBERS // (f.model.n_features + f.model.n_components))
+    for first in range(0, size, most):
+        standard = random_state.standard_normal((min(most, size - first), f.model.n_features))
+        values = function(f.means[a] + standard @ f.factors[a].T)
+        own, new = float(values.mean()), len(values)
+        squares += float(((values - own) ** 2).sum()) + (own - mean) ** 2 * count * new / (count + new)
+        mean += (own - mean) * new / (count + new)
+        lowest, highest, count = min(lowest, float(values.min())), max(highest, float(values.max())), count + new
+    return mean, float(np.sqrt(squares / (count - 1))), lowest, highest
 
 
 def _log_density(model: GaussianMixtureModel, rows: Array) -> Array:
