@@ -167,7 +167,7 @@ def run_em(
     except KeyboardInterrupt:
         if keep is not None or not fit.lower_bounds:
             raise
-        fit.interrupted = True
+        fit.interrupted, fit.converged = True, False
     return fit
 
 
@@ -193,8 +193,11 @@ def _iterate(fit: Fit, source: Source) -> float | None:
     finished, proposal = plain and fit.stop(change, model), None
     if fit.accelerate is not None and not finished:
         proposal = fit.accelerate.propose(current, model, change, plain=plain)
-    _advance(fit, model, bound, finished)
-    fit.proposal = proposal
+    fit.lower_bounds.append(bound)
+    fit.model, fit.proposal, fit.previous = model, proposal, bound
+    fit.n_iter, fit.converged = fit.n_iter + 1, bool(finished)
+    if model.repairs:
+        fit.repaired = dict.fromkeys(model.repairs, fit.n_iter) | fit.repaired
     return change
 
 
@@ -202,16 +205,13 @@ def _epoch(fit: Fit, source: Source, schedule: Schedule) -> float:
     """One pass of stepwise EM; nothing keeps the bound from falling, which is the mean of batches."""
     epoch = take_steps(fit.model, source.blocks(), schedule, fit.e_step, seen=fit.seen, n_steps=fit.n_steps)
     change = epoch.lower_bound - fit.previous
+    fit.lower_bounds.append(epoch.lower_bound)
+    fit.model, fit.previous, fit.n_iter = epoch.model, epoch.lower_bound, fit.n_iter + 1
     fit.seen, fit.n_steps = fit.seen + epoch.weight, fit.n_steps + epoch.n_steps
-    _advance(fit, epoch.model, epoch.lower_bound, fit.stop(change, epoch.model))
+    fit.converged = bool(fit.stop(change, epoch.model))
+    if epoch.model.repairs:
+        fit.repaired = dict.fromkeys(epoch.model.repairs, fit.n_iter) | fit.repaired
     return change
-
-
-def _advance(fit: Fit, model: Any, bound: float, finished: bool) -> None:
-    fit.lower_bounds.append(bound)
-    fit.model, fit.previous, fit.n_iter, fit.converged = model, bound, fit.n_iter + 1, finished
-    for component in model.repairs:
-        fit.repaired.setdefault(component, fit.n_iter)
 
 
 def _remember(fit: Fit, bound: float) -> None:

@@ -25,19 +25,17 @@ __all__ = ["CallbackSupportMixin", "Tasks", "with_callbacks"]
 
 
 class Tasks:
-    """The tasks of one call of `fit`; nothing happens if the estimator has no callbacks.
+    """The tasks of one call of `fit`, as callbacks are told of them and `verbose` prints them.
 
     Parameters
     ----------
     problem : Problem
-    max_iter : int
-        How many iterations a start may have.
     data : dict
         X, y and metadata for the callbacks.
     """
 
-    def __init__(self, problem: Problem, max_iter: int, **data: Any):
-        self.problem, self.estimator, self.max_iter, self.data = problem, problem.estimator, max_iter, data
+    def __init__(self, problem: Problem, **data: Any):
+        self.problem, self.estimator, self.report, self.data = problem, problem.estimator, problem.report(), data
         self.root: Any = None
         self.start: Any = None
         if getattr(self.estimator, "_skl_callbacks", None) or hasattr(self.estimator, "_parent_callback_ctx"):
@@ -45,29 +43,34 @@ class Tasks:
             self.root.call_on_fit_task_begin(estimator=self.estimator, **data)
 
     @property
-    def watched(self) -> bool:
-        return self.root is not None
+    def followed(self) -> bool:
+        """Whether anybody wants to know of iterations."""
+        return self.root is not None or self.report is not None
 
-    def begin_start(self) -> None:
-        if self.watched:
-            self.start = self.root.subcontext(task_name="start", max_subtasks=self.max_iter)
+    def begin_start(self, number: int) -> None:
+        if self.root is not None:
+            self.start = self.root.subcontext(task_name="start", max_subtasks=self.estimator.max_iter)
             self.start.call_on_fit_task_begin(estimator=self.estimator, **self.data)
+        if self.report is not None:
+            self.report.begin(number)
 
-    def iteration(self, fit: Fit) -> bool:
-        """Report an iteration; True if a callback wants no more of them."""
-        if not self.watched:
+    def iteration(self, fit: Fit, change: float) -> bool:
+        """Tell of an iteration; True if a callback wants no more of them."""
+        if self.report is not None:
+            self.report.iteration(fit, change)
+        if self.root is None:
             return False
         task = self.start.subcontext(task_name="iteration")
         task.call_on_fit_task_begin(estimator=self.estimator, **self.data)
         return self._end(task, fit)
 
-    def end_start(self, fit: Fit) -> None:
-        if self.watched:
-            self._end(self.start, fit)
+    def end_start(self, number: int, fit: Fit) -> None:
+        self._end(self.start, fit)
+        if self.report is not None:
+            self.report.end(number, fit)
 
     def end(self, fit: Fit) -> None:
-        if self.watched:
-            self._end(self.root, fit)
+        self._end(self.root, fit)
 
     def _end(self, task: Any, fit: Fit) -> bool:
         def attributes() -> dict[str, Any]:
@@ -75,4 +78,6 @@ class Tasks:
             self.problem.show(fitted, fit)
             return {name: value for name, value in vars(fitted).items() if name.endswith("_")}
 
+        if task is None:
+            return False
         return task.call_on_fit_task_end(estimator=self.estimator, reconstruction_attributes=attributes, **self.data)

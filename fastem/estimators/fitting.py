@@ -2,17 +2,18 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
 from fastem.engine.loop import Fit, run_em
 from fastem.engine.restarts import Record, remaining, resumed
 from fastem.estimators.callbacks import Tasks
+from fastem.estimators.generators import generator_of
 from fastem.estimators.problem import LARGEST_SEED, Problem
 from fastem.registry import warn
 from fastem.sources import Source
@@ -28,62 +29,50 @@ CONSTRAINTS: dict[str, list] = {
 
 def fit(problem: Problem, X: Any, y: Any, sample_weight: Any) -> Any:
     """Fit the estimator of the problem to the rows and return it."""
-    estimator, report = problem.estimator, problem.report()
-    checkpoint, record, random_state = _begin(estimator)
-    seed = random_state.randint(LARGEST_SEED)
-    source = estimator._source(X, sample_weight, reset=True, ensure_min_samples=problem.min_rows, seed=seed)
-    if checkpoint is not None:
-        checkpoint.bind(source.fingerprint())
-        checkpoint.believe(lambda: record.check(problem.n_starts, lambda fit: problem.check(fit, source)))
-    begin = problem.runs(source, random_state)
-    metadata = {"n_samples": source.n_rows, "sample_weight": sample_weight}
-    tasks = Tasks(problem, estimator.max_iter, X=X, y=y, metadata=metadata)
-
-    def watch(fit: Fit, change: float) -> bool:
-        if report is not None:
-            report.iteration(fit, change)
-        return tasks.iteration(fit)
-
-    def keep(fit: Fit) -> None:
-        record.running = fit
-        checkpoint.keep(record)  # type: ignore[union-attr]
-
-    options: dict[str, Any] = {
-        "max_iter": estimator.max_iter,
-        "after_iteration": watch if report is not None or tasks.watched else None,
-        "keep": None if checkpoint is None else keep,
-    }
-    try:
-        if checkpoint is not None and record.finished < problem.n_starts:
-            checkpoint.keep(record, now=True)  # before the work: it tells whether the file can be written
-        for number, run in remaining(record, problem.n_starts, begin):
-            tasks.begin_start()
-            if report is not None:
-                report.begin(number)
-            run_em(run, source, **options)
-            _complete(problem.finish, run, source, checkpoint)
-            tasks.end_start(run)
-            if report is not None:
-                report.end(number, run)
-            record.add(run, problem.merit)
-            if checkpoint is not None:
-                checkpoint.keep(record, now=True)
-            if run.interrupted:
-                raise KeyboardInterrupt
-    except KeyboardInterrupt:
+    own = problem.estimator
+    with generator_of(own.random_state, lent=callable(problem.init)) as generator:
+        checkpoint, record, random_state = _begin(own, generator)
+        seed = random_state.randint(LARGEST_SEED)
+        source = own._source(X, sample_weight, reset=True, ensure_min_samples=problem.min_rows, seed=seed)
         if checkpoint is not None:
-            checkpoint.flush()
-        if checkpoint is not None or record.best is None:
-            raise
-        record.best.interrupted = True
+            checkpoint.bind(source.fingerprint())
+            checkpoint.believe(lambda: record.check(problem.n_starts, lambda fit: problem.check(fit, source)))
+        begin = problem.runs(source, random_state)
+        tasks = Tasks(problem, X=X, y=y, metadata={"n_samples": source.n_rows, "sample_weight": sample_weight})
+        after_iteration = tasks.iteration if tasks.followed else None
+        keep = None if checkpoint is None else partial(_keep, checkpoint, record)
+        try:
+            if checkpoint is not None and record.finished < problem.n_starts:
+                checkpoint.keep(record, now=True)  # before the work: it tells whether the file can be written
+            for number, run in remaining(record, problem.n_starts, begin):
+                tasks.begin_start(number)
+                run_em(run, source, max_iter=own.max_iter, after_iteration=after_iteration, keep=keep)
+                _complete(problem.finish, run, source, checkpoint)
+                tasks.end_start(number, run)
+                record.add(run, problem.merit)
+                if checkpoint is not None:
+                    checkpoint.keep(record, now=True)
+                if run.interrupted:
+                    raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            if checkpoint is not None:
+                checkpoint.flush()
+            if checkpoint is not None or record.best is None:
+                raise
+            record.best.interrupted = True
     best: Any = record.best
     _complete(problem.keep, best, source, checkpoint)
     tasks.end(best)
     for message in problem.messages(best):
         warn(message, ConvergenceWarning)
-    vars(estimator).pop("_first_rows", None)
-    estimator._remember_settings()
-    return estimator
+    vars(own).pop("_first_rows", None)
+    own._remember_settings()
+    return own
+
+
+def _keep(checkpoint: Checkpoint, record: Record, run: Fit) -> None:
+    record.running = run
+    checkpoint.keep(record)
 
 
 def _complete(step: Callable[[Fit, Source], None], run: Fit, source: Source, checkpoint: Checkpoint | None) -> None:
@@ -97,7 +86,7 @@ def _complete(step: Callable[[Fit, Source], None], run: Fit, source: Source, che
         step(run, source)
 
 
-def _begin(estimator: Any) -> tuple[Checkpoint | None, Record, np.random.RandomState]:
+def _begin(estimator: Any, generator: np.random.RandomState) -> tuple[Checkpoint | None, Record, np.random.RandomState]:
     """The checkpoint, how far the fit has come, and the generator as it was when the fit began."""
     checkpoint = None
     if estimator.checkpoint is not None:
@@ -105,4 +94,4 @@ def _begin(estimator: Any) -> tuple[Checkpoint | None, Record, np.random.RandomS
         settings = {name: described(value) for name, value in parameters.items() if name not in OTHERWISE}
         settings["estimator"] = type(estimator).__name__
         checkpoint = Checkpoint(estimator.checkpoint, estimator.checkpoint_every, settings)
-    return checkpoint, *resumed(checkpoint, check_random_state(estimator.random_state))
+    return checkpoint, *resumed(checkpoint, generator)

@@ -339,12 +339,18 @@ class KMeansProblem(Problem):
     """The fit of k-means: EM with hard assignments, which ends when the centres rest."""
 
     @property
+    def init(self) -> Any:
+        return self.estimator.init
+
+    @property
+    def _drawn(self) -> bool:
+        return isinstance(self.init, str) or callable(self.init)
+
+    @property
     def n_starts(self) -> int:
-        own = self.estimator
-        drawn = isinstance(own.init, str) or callable(own.init)
-        if own.n_init == "auto":
-            return 10 if callable(own.init) or (drawn and own.init == "random") else 1
-        return own.n_init if drawn else 1
+        if self.estimator.n_init == "auto":
+            return 10 if callable(self.init) or (self._drawn and self.init == "random") else 1
+        return self.estimator.n_init if self._drawn else 1
 
     def runs(self, source: Source, random_state: np.random.RandomState) -> Callable[[int], Fit]:
         own, search = self.estimator, self.search(source, random_state)
@@ -383,7 +389,7 @@ class KMeansProblem(Problem):
         return {"stop": Rest(tol), "e_step": Refilling()}
 
     def search(self, source: Source, random_state: np.random.RandomState) -> CenterSearch:
-        return CenterSearch(source, self.estimator.n_clusters, self.estimator.init, random_state)
+        return CenterSearch(source, self.estimator.n_clusters, self.init, random_state)
 
     def finish(self, fit: Fit, source: Source) -> None:
         fit.model = fit.model.measured(source)
@@ -423,7 +429,7 @@ class KMeansProblem(Problem):
 
     @property
     def start_is_complete(self) -> bool:
-        return not isinstance(self.estimator.init, str) and not callable(self.estimator.init)
+        return not self._drawn
 
     def rows_to_begin(self, n_features: int) -> int:
         return self.estimator.n_clusters

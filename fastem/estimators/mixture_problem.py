@@ -45,6 +45,10 @@ class MixtureProblem(Problem):
         return self.estimator.warm_start and hasattr(self.estimator, "converged_")
 
     @property
+    def init(self) -> Any:
+        return self.estimator.init_params
+
+    @property
     def n_starts(self) -> int:
         return 1 if self.continued else self.estimator.n_init
 
@@ -177,7 +181,7 @@ class LikelihoodProblem(MixtureProblem):
             raise ValueError(
                 f"acceleration='squarem' extrapolates smooth steps; those of e_step={own.e_step!r} are not."
             )
-        partition = not isinstance(own.init_params, str) and not callable(own.init_params)
+        partition = not isinstance(self.init, str) and not callable(self.init)
         plain = online or own.e_step != "soft" or own.warm_start or partition or self.given
         return None if own.acceleration == "auto" and plain else own.acceleration
 

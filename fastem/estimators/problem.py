@@ -38,6 +38,11 @@ class Problem(ABC):
 
     @property
     @abstractmethod
+    def init(self) -> Any:
+        """How to start, as the user has it: a name, an array, a function."""
+
+    @property
+    @abstractmethod
     def n_starts(self) -> int: ...
 
     @property

@@ -53,6 +53,9 @@ def validated_source(
 
 
 def _validated_array(estimator: Any, X: Any, reset: bool, ensure_min_samples: int) -> np.ndarray:
+    if type(X) is np.ndarray and _is_sound(estimator, X, reset, ensure_min_samples):
+        estimator.n_features_in_ = X.shape[1]
+        return X
     frame = as_frame(X)
     options: dict[str, Any] = {"dtype": "numeric", "ensure_min_samples": ensure_min_samples, "estimator": estimator}
     if frame is None:
@@ -64,6 +67,17 @@ def _validated_array(estimator: Any, X: Any, reset: bool, ensure_min_samples: in
     check_array(rows, **options, input_name="X")
     _check_n_features(estimator, rows, reset=reset)
     return rows
+
+
+def _is_sound(estimator: Any, X: np.ndarray, reset: bool, ensure_min_samples: int) -> bool:
+    """Whether scikit-learn would have nothing to say of an array: its own look takes as long as a few iterations."""
+    if X.ndim != 2 or X.dtype not in (np.float64, np.float32) or hasattr(estimator, "feature_names_in_"):
+        return False
+    known = X.shape[1] if reset else getattr(estimator, "n_features_in_", X.shape[1])
+    if X.shape[1] != known or not X.shape[1] or len(X) < max(ensure_min_samples, 1):
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(X.sum()))
 
 
 def _numbers(X: Any) -> Any:

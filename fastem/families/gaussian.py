@@ -40,7 +40,7 @@ class Statistics(NamedTuple):
     @property
     def lower_bound(self) -> float:
         """Mean log-likelihood per unit weight: after an exact E-step the bound touches the likelihood."""
-        return self.log_likelihood / self.weight
+        return self.log_likelihood / float(self.moments.counts.sum())
 
 
 def check_that_rows_are_in_range(counts: np.ndarray, weight: float) -> None:
@@ -116,7 +116,7 @@ class GaussianMixtureModel(LikelihoodModel):
 
     def detached(self) -> "GaussianMixtureModel":
         """The parameters alone, for other rows."""
-        return replace(self, scatter=None)
+        return self if self.scatter is None else replace(self, scatter=None)
 
     @cached_property
     def origin(self) -> np.ndarray:
@@ -170,7 +170,8 @@ class GaussianMixtureModel(LikelihoodModel):
         ValueError
             If nothing can be widened: a feature is constant and `reg_covar` is zero.
         """
-        moments, structure, total = statistics.moments, self.structure, statistics.weight
+        moments, structure = statistics.moments, self.structure
+        total = float(moments.counts.sum())
         empty = moments.counts <= EMPTY * total
         counts = np.where(empty, 1.0, moments.counts)
         shifts = np.where(empty[:, None], 0.0, moments.first / counts[:, None])
@@ -182,12 +183,15 @@ class GaussianMixtureModel(LikelihoodModel):
             raw = structure.estimate(moments, counts, shifts, centred)
         if not (np.isfinite(moments.second).all() and np.isfinite(raw).all()):
             raise ValueError("The squares of some features overflow. Rescale the features or remove outliers.")
-        own = structure.widen(raw, np.full(self.n_features, self.reg_covar))
+        own = structure.widen(raw, np.full(means.shape[1], self.reg_covar))
         if not structure.shared:
             own[empty] = self.covariances[empty]
-        covariances = structure.constrained(own, weights, self.covariances)
+        covariances = structure.constrained(own, weights, self.covariances) if structure.constrains else own
         whiteners, singular = structure.whiten(covariances)
-        singular |= self._unresolved(whiteners, means, centred)
+        # What a feature keeps when those before it are known must be more than rounding leaves.
+        kept = structure.diagonals(whiteners, *means.shape) ** -2.0
+        unresolved = np.any(kept <= structure.resolution(means, centred), axis=1)
+        singular |= unresolved[: len(singular)]
         repairs: list[int | None] = []
         if singular.any():
             variances = weights @ (structure.variances(raw, *means.shape) + centred**2)
@@ -195,12 +199,14 @@ class GaussianMixtureModel(LikelihoodModel):
             covariances = structure.constrained(own, weights, self.covariances)
             whiteners, _ = structure.whiten(covariances)
             repairs = [None] if structure.shared else [int(k) for k in np.flatnonzero(singular)]
-        return replace(
-            self,
+        return GaussianMixtureModel(
+            structure=structure,
             weights=weights,
             means=means,
             covariances=covariances,
             whiteners=whiteners,
+            reg_covar=self.reg_covar,
+            arithmetic=self.arithmetic,
             scatter=statistics.scatter,
             repairs=tuple(repairs),
             penalty_gain=self._penalty_gain(weights, whiteners) if structure.constrains else 0.0,
@@ -233,15 +239,6 @@ class GaussianMixtureModel(LikelihoodModel):
             second = second + past * rate * np.outer(mean - self.origin, mean - self.origin)
         blended = Moments(counts, share * moments.first, second)
         return self.detached().m_step(Statistics(statistics.log_likelihood, blended))
-
-    def _unresolved(self, whiteners: np.ndarray, means: np.ndarray, centred: np.ndarray) -> np.ndarray:
-        """Which covariances have nothing but rounding in some direction, mask of shape (K,) or (1,) if tied.
-
-        What a feature keeps when those before it are known must be more than rounding leaves.
-        """
-        own = self.structure.diagonals(whiteners, *means.shape) ** -2.0
-        unresolved = np.any(own <= self.structure.resolution(means, centred), axis=1)
-        return unresolved[:1] if self.structure.shared else unresolved
 
     def _widened(self, covariances: np.ndarray, singular: np.ndarray, variances: np.ndarray) -> np.ndarray:
         reach = np.abs(self.means).max(axis=0)

@@ -107,7 +107,9 @@ def partition(method: str, sample, weights, n_clusters: int, random_state: np.ra
 
 def same_partition(a: np.ndarray, b: np.ndarray, n_clusters: int) -> bool:
     """Whether two label vectors differ in the names of the clusters only."""
-    return len(np.unique(a * n_clusters + b)) == len(np.unique(a)) == len(np.unique(b))
+    pairs = a * n_clusters + b
+    n_pairs, n_first, n_second = (np.count_nonzero(np.bincount(labels)) for labels in (pairs, a, b))
+    return bool(n_pairs == n_first == n_second)
 
 
 def standardised(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -22,12 +22,12 @@ class Matrices(CovarianceStructure):
 
     def whiten(self, covariances):
         matrices = covariances.reshape(-1, *covariances.shape[-2:])
-        variances = np.diagonal(matrices, axis1=1, axis2=2)
-        positive = np.all(variances > 0, axis=1)
+        variances = matrices.diagonal(axis1=1, axis2=2)
+        positive = (variances > 0).all(axis=1)
         scales = np.sqrt(np.where(positive[:, None], variances, 1.0))
         # The factor of the correlations: its squared pivots are what a feature keeps for itself, free of all scales.
         factors, singular = _cholesky(matrices / (scales[:, :, None] * scales[:, None, :]))
-        pivots = np.diagonal(factors, axis1=1, axis2=2).min(axis=1) ** 2
+        pivots = factors.diagonal(axis1=1, axis2=2).min(axis=1) ** 2
         singular |= ~positive | (pivots < 64 * EPSILON * matrices.shape[-1])
         if singular.any():
             factors[singular] = np.eye(matrices.shape[-1])
@@ -56,7 +56,8 @@ class Matrices(CovarianceStructure):
         return np.broadcast_to(np.diagonal(covariances, axis1=-2, axis2=-1), (n_components, n_features))
 
     def diagonals(self, whiteners, n_components, n_features):
-        return np.broadcast_to(np.diagonal(whiteners, axis1=-2, axis2=-1), (n_components, n_features))
+        diagonals = whiteners.diagonal(axis1=-2, axis2=-1)
+        return diagonals if diagonals.ndim == 2 else np.broadcast_to(diagonals, (n_components, n_features))
 
     def as_matrices(self, arrays, n_components, n_features):
         return np.broadcast_to(arrays, (n_components, n_features, n_features))
@@ -121,7 +122,7 @@ class Variances(CovarianceStructure):
         return np.broadcast_to(covariances, (n_components, n_features))
 
     def diagonals(self, whiteners, n_components, n_features):
-        return np.broadcast_to(whiteners, (n_components, n_features))
+        return whiteners if whiteners.ndim == 2 else np.broadcast_to(whiteners, (n_components, n_features))
 
     def as_matrices(self, arrays, n_components, n_features):
         return np.broadcast_to(arrays[..., None] * np.eye(n_features), (n_components, n_features, n_features))
