@@ -6,6 +6,7 @@ import numpy as np
 import reference
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
+MODELS = ("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV")
 
 # Rows, features, components: around the sizes of vectors (8), panels (32), tiles (256, and halves of them) and register
 # blocks (4), one of everything, and more components than rows.

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import reference
+from cases import MODELS
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 
@@ -11,7 +12,6 @@ from fastem import Chunks, GaussianMixture, StudentTMixture, standard_errors
 from fastem.engine import loop
 from fastem.families.covariances import STRUCTURES
 
-MODELS = ("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV")
 NEW = tuple(name for name in MODELS if STRUCTURES[name].repeated or STRUCTURES[name].constrains)
 SHARED = {"EII", "EEI", "EEE"}
 FITTED = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_", "lower_bounds_")

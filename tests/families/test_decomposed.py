@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from cases import MODELS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -15,7 +16,6 @@ from fastem.families.covariances.spectra import common_axes, rounds
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.sources import as_source
 
-MODELS = ("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV")
 CONSTRAINED = [name for name in MODELS if STRUCTURES[name].constrains]
 LARGER = {  # each model is in these
     "EII": ("VII", "EEI"),
