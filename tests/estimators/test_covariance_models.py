@@ -13,7 +13,6 @@ from fastem.engine import loop
 from fastem.families.covariances import STRUCTURES
 
 NEW = tuple(name for name in MODELS if STRUCTURES[name].repeated or STRUCTURES[name].constrains)
-SHARED = {"EII", "EEI", "EEE"}
 FITTED = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_", "lower_bounds_")
 every_model = pytest.mark.parametrize("name", MODELS)
 every_new_model = pytest.mark.parametrize("name", NEW)

@@ -13,7 +13,7 @@ import numpy as np
 from fastem.families.covariances.structure import EPSILON, TINY
 
 MOST_STEPS = 100  # of volumes and shape in turn
-MOST_SWEEPS = 10  # over all pairs of axes; EM goes on from there
+MOST_SWEEPS = 5  # over all pairs of axes; EM goes on from there
 CONVERGED = 1e-12  # relative change of volumes; angle of a rotation
 RESOLVED = 64 * EPSILON  # eigenvalue, times D over the greatest, below which it is rounding
 
@@ -178,16 +178,16 @@ def _swept(covariances, shares, axes, spectra: Spectra) -> tuple[np.ndarray, flo
         b = (gains * turned[:, left, right]).sum(axis=0)
         angles = np.where((np.hypot(a, b) > 0) & np.isfinite(a + b), 0.5 * np.arctan2(-b, -a), 0.0)
         for matrix in (axes, turned, turned.swapaxes(1, 2)):
-            _turn(matrix, left, right, angles)
+            _turn(matrix, left, right, np.cos(angles), np.sin(angles))
         greatest = max(greatest, float(np.abs(np.sin(2.0 * angles)).max()))
     return axes, greatest
 
 
-def _turn(matrix: np.ndarray, left: np.ndarray, right: np.ndarray, angles: np.ndarray) -> None:
+def _turn(matrix: np.ndarray, left: np.ndarray, right: np.ndarray, cosines: np.ndarray, sines: np.ndarray) -> None:
     """Rotate the columns `left` towards `right`, in place."""
     x, y = matrix[..., left], matrix[..., right]
-    matrix[..., left] = np.cos(angles) * x + np.sin(angles) * y
-    matrix[..., right] = np.cos(angles) * y - np.sin(angles) * x
+    matrix[..., left] = cosines * x + sines * y
+    matrix[..., right] = cosines * y - sines * x
 
 
 def rounds(n_axes: int) -> list[tuple[np.ndarray, np.ndarray]]:
