@@ -62,7 +62,7 @@ def own_configuration(folder):
 def run(configuration, options):
     """What asv ends with: 1 if something is worse."""
     asv = [sys.executable, "-m", "asv"]
-    subprocess.run([*asv, "machine", "--yes"], cwd=HERE, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*asv, "machine", "--yes", "--config", configuration], check=True, stdout=subprocess.DEVNULL)
     command = [*asv, "continuous", "--config", configuration, "--interleave-rounds", "--show-stderr"]
     command += ["--attribute", f"rounds={options.rounds}", "--factor", str(options.factor)]
     for expression in options.bench or SELECTION:
