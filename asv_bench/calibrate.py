@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SCORE = re.compile(r"^( +)(log_joint\(.*\))\n", re.MULTILINE)  # in the loop over the tiles of a pass
+SCORE = re.compile(r"^( +)((?:parameters\.)?log_joint\(.*\))\n", re.MULTILINE)  # in the loop over the tiles of a pass
 
 
 def main():

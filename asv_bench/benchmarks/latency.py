@@ -20,6 +20,14 @@ rows = np.random.default_rng(0).standard_normal((10_000, 4))
 rows[5_000:] += 5
 {estimator}(2, random_state=0).fit({rows})
 """
+ONE_ITERATION = """
+import numpy as np
+from fastem import GaussianMixture
+rows = np.random.default_rng(0).standard_normal((100, 2))
+precisions = dict(full=[np.eye(2)] * 2, tied=np.eye(2), diag=np.ones((2, 2)), spherical=np.ones(2))["{kind}"]
+start = dict(weights_init=[0.5, 0.5], means_init=[[-1.0, 0.0], [1.0, 0.0]], precisions_init=precisions)
+mixture = GaussianMixture(2, covariance_type="{kind}", max_iter=1, **start)
+"""
 ROWS = {"GaussianMixture": "rows", "KMeans": "rows", "BernoulliMixture": "(rows > 0).astype(float)"}
 
 
@@ -52,3 +60,14 @@ class FirstFit(_Fresh):
 
     def timeraw_cold(self, estimator):
         return FIRST_FIT.format(estimator=estimator, rows=ROWS[estimator]), COLD
+
+
+class Compile(_Fresh):
+    """One iteration from a start with nothing compiled: the pass of one covariance structure; imports excluded."""
+
+    params = (("full", "tied", "diag", "spherical"),)
+    param_names = ("covariance",)
+    repeat = 1
+
+    def timeraw_first_iteration(self, kind):
+        return "mixture.fit(rows)", COLD + ONE_ITERATION.format(kind=kind)
