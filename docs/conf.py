@@ -61,10 +61,11 @@ sphinx_gallery_conf = {
 
 # The charts of airspeed velocity, if `asv publish` has made them.
 CHARTS = HERE / "_charts"
-html_extra_path = [str(CHARTS)] if CHARTS.exists() else []
-tags = globals().get("tags")
-if CHARTS.exists() and tags is not None:
-    tags.add("charts")
+html_extra_path = []
+if CHARTS.exists():
+    tags.add("charts")  # noqa: F821
+    extensions.append("history_chart")
+    html_extra_path.append(str(CHARTS))
 
 html_theme = "pydata_sphinx_theme"
 html_title = "fastem"

@@ -7,7 +7,7 @@ import matplotlib as mpl
 import numpy as np
 
 mpl.use("agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 
 def series(charts):

@@ -100,7 +100,8 @@ class EM(Estimator):
     whether it ended), the latent part is what came after.
 
     >>> from typing import NamedTuple
-    >>>     >>> from fastem import EM
+    >>> import numpy as np
+    >>> from fastem import EM
     >>> class Sums(NamedTuple):
     ...     lower_bound: float
     ...     count: float
