@@ -1,4 +1,4 @@
-"""The command line: `fastem fit` and `fastem predict`."""
+"""The command line."""
 
 import sys
 from collections.abc import Sequence

@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import llvmlite.binding
+import numba
 from numba import config
 from numba.core.caching import (
     CompileResultCacheImpl,
@@ -99,6 +101,17 @@ def folder_to_write_to() -> Path | None:
         return folder
     _warn("The folders for compiled kernels cannot be written to: they are compiled anew in each process.")
     return None
+
+
+def machine() -> dict[str, str]:
+    """What kernels are compiled with, for what, and where they are kept."""
+    return {
+        "numba": numba.__version__,
+        "llvmlite": llvmlite.__version__,
+        "processor": config.CPU_NAME or llvmlite.binding.get_host_cpu_name(),
+        "threads": str(config.NUMBA_NUM_THREADS),
+        "machine code": str(folder_to_write_to() or "is not kept"),
+    }
 
 
 def _warn(what: str) -> None:

@@ -1,0 +1,7 @@
+"""`python -m fastem.cli` is `fastem`."""
+
+import sys
+
+from fastem.cli import main
+
+sys.exit(main())
