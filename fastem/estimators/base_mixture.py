@@ -209,7 +209,7 @@ class BaseMixture(CallbackSupportMixin, DensityMixin, Estimator, ABC):
         Parameters
         ----------
         X : array-like, path or other source of shape (n_samples, n_features)
-        out : ndarray of shape (n_samples, n_components), float64, default=None
+        out : ndarray of shape (n_samples, n_components), float64 or float32, default=None
             Where to write them, a memory map perhaps; after an error its content is undefined.
 
         Returns
@@ -226,7 +226,7 @@ class BaseMixture(CallbackSupportMixin, DensityMixin, Estimator, ABC):
         Parameters
         ----------
         X : array-like, path or other source of shape (n_samples, n_features)
-        out : ndarray of shape (n_samples,), float64, default=None
+        out : ndarray of shape (n_samples,), float64 or float32, default=None
             Where to write them, a memory map perhaps; after an error its content is undefined.
 
         Returns

@@ -307,7 +307,7 @@ class KMeans(
         Parameters
         ----------
         X : array-like, path or other source of shape (n_samples, n_features)
-        out : ndarray of shape (n_samples, n_clusters), float64, default=None
+        out : ndarray of shape (n_samples, n_clusters), float64 or float32, default=None
             Where to write them, a memory map perhaps; after an error its content is undefined.
 
         Returns
@@ -407,6 +407,7 @@ class KMeansProblem(Problem):
         own.cluster_centers_, own.counts_, own.inertia_ = centers.means, centers.counts, centers.inertia
         own.n_iter_, own.n_passes_ = fit.n_iter, source.n_passes
         own.n_samples_seen_ = float(centers.counts.sum()) * (1 if fit.schedule is None else fit.n_iter)
+        self.keep_precision(source)
         vars(own).pop("labels_", None)
         if source.in_memory:  # they are as long as the data, which may not fit
             own.labels_ = of_all(source, *own._results("predict"))

@@ -98,8 +98,10 @@ class MixtureProblem(Problem):
     def keep(self, fit: Fit, source: Source) -> None:
         own = self.estimator
         self.show(own, fit)
+        self.keep_precision(source)
         own.converged_, own.n_iter_, own.lower_bounds_ = fit.converged, fit.n_iter, fit.lower_bounds
-        total, weight = fit.kept.log_likelihood(source)
+        model = own._model() if source.single else fit.kept  # with its means rounded
+        total, weight = model.log_likelihood(source)
         own.log_likelihood_ = total / weight
         own.n_samples_seen_ = weight if fit.schedule is None else fit.seen
         own.n_passes_ = source.n_passes

@@ -90,6 +90,12 @@ class Problem(ABC):
     def keep(self, fit: Fit, source: Source) -> None:
         """The best run as fitted attributes."""
 
+    def keep_precision(self, source: Source) -> None:
+        """Give means of rows in single precision in single precision, as scikit-learn does; all else stays double."""
+        for name in ("means_", "cluster_centers_"):
+            if source.single and hasattr(self.estimator, name):
+                setattr(self.estimator, name, getattr(self.estimator, name).astype(np.float32))
+
     @abstractmethod
     def messages(self, fit: Fit) -> list[str]:
         """What the user must know of the best run."""

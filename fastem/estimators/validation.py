@@ -10,7 +10,7 @@ from sklearn.utils.validation import _check_feature_names, _check_n_features, va
 
 from fastem.sources import Source, as_source, opened
 from fastem.sources.clusters import Collection
-from fastem.sources.numeric import array_of_numbers, as_frame, checked_names, name_of, rows_of
+from fastem.sources.numeric import OtherObjects, array_of_numbers, as_frame, checked_names, name_of, rows_of
 from fastem.sources.reader import Piece, Reader
 from fastem.sources.stream import check_finite
 
@@ -89,7 +89,10 @@ def _numbers(X: Any) -> Any:
         except ValueError:  # of rows of unequal lengths
             return X
     if isinstance(array, np.ma.MaskedArray) or (isinstance(array, np.ndarray) and array.dtype.kind in "OMmV"):
-        return array_of_numbers(array, "X")
+        try:
+            return array_of_numbers(array, "X")
+        except OtherObjects:
+            return X  # scikit-learn has words of its own
     return X
 
 

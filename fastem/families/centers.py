@@ -75,6 +75,7 @@ class Centers:
 
     @classmethod
     def of(cls, means: np.ndarray) -> "Centers":
+        means = np.ascontiguousarray(means, dtype=np.float64)
         return cls(means, means.mean(axis=0))
 
     @property

@@ -30,6 +30,10 @@ class ArraySource(LocalSource):
     def n_candidates(self) -> int:
         return self.n_rows if self.sample_weight is None else int(np.count_nonzero(self.sample_weight))
 
+    @property
+    def single(self) -> bool:
+        return bool(self.array.dtype == np.float32)
+
     def blocks(self) -> Iterable[Block]:
         self.n_passes += 1
         return (Block(self.array, self.sample_weight),) if readable_in_place(self.array) else self._converted()

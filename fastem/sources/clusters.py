@@ -41,6 +41,8 @@ class Collection:
         Of the columns of a data frame.
     names : tuple of str or None
         The same where they are names.
+    single : bool
+        Whether all columns are in single precision.
     """
 
     name = "the Dask collection"
@@ -55,8 +57,9 @@ class Collection:
             self.names = tuple(self.labels) if all_text(list(data.columns)) else None
             self.n_features, self.partitions = len(self.labels), list(data.to_delayed())
             self.lengths = [np.nan] * len(self.partitions)
+            self.single = all(str(dtype).lower() in ("float32", "float[pyarrow]") for dtype in data.dtypes)
             return
-        data = data.rechunk({1: -1})
+        data, self.single = data.rechunk({1: -1}), data.dtype == np.float32
         self.n_features, self.partitions = int(data.shape[1]), list(data.to_delayed().ravel())
         self.lengths = list(data.chunks[0])
 
@@ -94,6 +97,7 @@ class DaskSource:
         import dask
 
         self.seed, self.n_features, self.counted = seed, collection.n_features, survey
+        self.single = collection.single
         self.lengths, self.n_passes = collection.lengths, 0
         weights = self._weights(collection, sample_weight)
         block_of = dask.delayed(_block, pure=False)

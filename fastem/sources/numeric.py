@@ -24,8 +24,13 @@ KINDS = {
 HINTS = {"text": "; code it as numbers, or choose the columns"}
 
 
+class OtherObjects(ValueError):
+    """Neither numbers nor what is often taken for them."""
+
+
 def no_numbers(where: str, column: Any, what: str) -> ValueError:
-    return ValueError(f"{where}: column {column!r} holds {what}, not numbers{HINTS.get(what, '')}.")
+    kind = OtherObjects if what.startswith("a ") else ValueError
+    return kind(f"{where}: column {column!r} holds {what}, not numbers{HINTS.get(what, '')}.")
 
 
 # arrays ---------------------------------------------------------------------------------------------------------------

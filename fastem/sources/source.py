@@ -36,11 +36,16 @@ class Source(Protocol):
         Whether the number of rows is known. That of data which are read once is not before the end.
     in_memory : bool
         Whether the rows are kept in memory, here or on a cluster: then results as long as they are may be, too.
+    single : bool
+        Whether all rows are known to be in single precision. Those of a stream are not before they are `counted`.
     """
 
     n_rows: int
     n_features: int
     in_memory: bool
+
+    @property
+    def single(self) -> bool: ...
 
     @property
     def counted(self) -> bool: ...

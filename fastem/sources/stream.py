@@ -44,7 +44,7 @@ class StreamSource(LocalSource):
         If a number is no number or not finite, or a weight is negative; the message names file, row and column.
     """
 
-    in_memory = False
+    in_memory = single = False
     n_rows: int
     n_candidates: int
     _sampler: Sampler
@@ -74,14 +74,14 @@ class StreamSource(LocalSource):
         return self.checked
 
     def blocks(self) -> Iterator[Block]:
-        n_rows = n_candidates = 0
+        n_rows, n_candidates, single = 0, 0, True
         for piece in self._pieces():
             check_shape(piece, self.n_features)
             block = self._block(piece, n_rows)
             if not self.checked:
                 self._check(piece, block, n_rows)
                 n_candidates += len(block.rows) if block.weights is None else int(np.count_nonzero(block.weights))
-            n_rows += len(block.rows)
+            n_rows, single = n_rows + len(block.rows), single and block.rows.dtype == np.float32
             if self.checked and n_rows > self.n_rows:
                 break
             yield block
@@ -90,7 +90,7 @@ class StreamSource(LocalSource):
             raise ValueError(f"{self.reader.name}: {found} rows, but the first pass saw {self.n_rows}. {MUST_STAY}")
         if not self.checked:
             self._check_counts(n_rows, n_candidates)
-            self.n_rows, self.n_candidates, self.checked = n_rows, n_candidates, True
+            self.n_rows, self.n_candidates, self.single, self.checked = n_rows, n_candidates, single, True
 
     def sample(self, size: int) -> Block:
         if min(size, self.n_candidates) > self._sampler.size:

@@ -166,12 +166,20 @@ def test_arrays(container):
         (1j, "complex numbers"),
         (DAYS[0], "dates"),
         (pd.NaT, "dates"),
-        ({}, "a dict"),
     ):
         array = ARRAY.astype(object)
         array[4, 1] = value
         with pytest.raises(ValueError, match=f"column 1 holds {what}"):
             GaussianMixture(1).fit(container(array))
+
+
+def test_other_objects():
+    array = ARRAY.astype(object)
+    array[4, 1] = {}
+    with pytest.raises(ValueError, match="column 1 holds a dict, not numbers"):
+        GaussianMixture(1).fit(as_chunks(array))
+    with pytest.raises(TypeError, match="argument must be a string or a real number"):  # scikit-learn's words
+        GaussianMixture(1).fit(array)
 
 
 def test_lists():
