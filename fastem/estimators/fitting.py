@@ -49,7 +49,7 @@ def fit(problem: Problem, X: Any, y: Any, sample_weight: Any) -> Any:
                 run_em(run, source, max_iter=own.max_iter, after_iteration=after_iteration, keep=keep)
                 _complete(problem.finish, run, source, checkpoint)
                 tasks.end_start(number, run)
-                record.add(run, problem.merit)
+                record.add(run, partial(problem.merit, source=source))
                 if checkpoint is not None:
                     checkpoint.keep(record, now=True)
                 if run.interrupted:
@@ -63,7 +63,7 @@ def fit(problem: Problem, X: Any, y: Any, sample_weight: Any) -> Any:
     best: Any = record.best
     _complete(problem.keep, best, source, checkpoint)
     tasks.end(best)
-    for message in problem.messages(best):
+    for message in problem.messages(best, source):
         warn(message, ConvergenceWarning)
     vars(own).pop("_first_rows", None)
     own._remember_settings()

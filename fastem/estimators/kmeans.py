@@ -394,7 +394,7 @@ class KMeansProblem(Problem):
     def finish(self, fit: Fit, source: Source) -> None:
         fit.model = fit.model.measured(source)
 
-    def merit(self, fit: Fit) -> float:
+    def merit(self, fit: Fit, source: Source) -> float:
         return -fit.model.inertia
 
     # the outcome ------------------------------------------------------------------------------------------------------
@@ -412,7 +412,7 @@ class KMeansProblem(Problem):
         if source.in_memory:  # they are as long as the data, which may not fit
             own.labels_ = of_all(source, *own._results("predict"))
 
-    def messages(self, fit: Fit) -> list[str]:
+    def messages(self, fit: Fit, source: Source) -> list[str]:
         messages, n_clusters = [], self.estimator.n_clusters
         n_filled = np.count_nonzero(fit.model.counts)
         if fit.interrupted:

@@ -16,6 +16,8 @@ from fastem.estimators.problem import LARGEST_SEED, Problem, Report
 from fastem.registry import warn
 from fastem.sources import Source
 
+FEW_ROWS = 2.5  # expected rows up to which a component is no cluster
+
 
 class Starts(Protocol):
     """An endless supply of first models."""
@@ -106,7 +108,7 @@ class MixtureProblem(Problem):
         own.n_samples_seen_ = weight if fit.schedule is None else fit.seen
         own.n_passes_ = source.n_passes
 
-    def messages(self, fit: Fit) -> list[str]:
+    def messages(self, fit: Fit, source: Source) -> list[str]:
         messages, max_iter = [], self.estimator.max_iter
         if fit.interrupted:
             messages.append(
@@ -186,6 +188,20 @@ class LikelihoodProblem(MixtureProblem):
         partition = not isinstance(self.init, str) and not callable(self.init)
         plain = online or own.e_step != "soft" or own.warm_start or partition or self.given
         return None if own.acceleration == "auto" and plain else own.acceleration
+
+    def merit(self, fit: Fit, source: Source) -> float:
+        """The bound, but for what it owes to components that stand on next to nothing."""
+        return fit.lower_bound - fit.kept.handicap(source.n_candidates)
+
+    def messages(self, fit: Fit, source: Source) -> list[str]:
+        messages, weights = super().messages(fit, source), fit.kept.weights
+        few = np.flatnonzero((weights > 0) & (weights * source.n_candidates < FEW_ROWS)).tolist()
+        if few:
+            messages.append(
+                f"Components {few} have the rows of one or two, outliers perhaps. Use fewer components, look at these "
+                "rows, or fit a StudentTMixture, which outliers do not move."
+            )
+        return messages
 
     # streams ----------------------------------------------------------------------------------------------------------
 

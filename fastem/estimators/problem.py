@@ -78,8 +78,8 @@ class Problem(ABC):
         """Find what is wanted of a run that has ended, but the loop has not found."""
         return
 
-    def merit(self, fit: Fit) -> Any:
-        """Greater for a better run."""
+    def merit(self, fit: Fit, source: Source) -> Any:
+        """Greater for a better run over a source."""
         return fit.lower_bound
 
     @abstractmethod
@@ -97,7 +97,7 @@ class Problem(ABC):
                 setattr(self.estimator, name, getattr(self.estimator, name).astype(np.float32))
 
     @abstractmethod
-    def messages(self, fit: Fit) -> list[str]:
+    def messages(self, fit: Fit, source: Source) -> list[str]:
         """What the user must know of the best run."""
 
     def report(self) -> Report | None:

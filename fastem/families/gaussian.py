@@ -20,6 +20,8 @@ from fastem.sources import Source
 EMPTY = 1e-13  # share of the rows below which a component has no row to itself: its sums are rounding
 LOST = 1e-6  # share of the weight that may be lost to rows whose densities underflow
 SMALL = 1e-130  # a number whose deviations, as far as it has the digits for them, have squares that underflow
+SUPPORTED = 40.0  # nats a feature that a start is the worse for each variance that is `reg_covar` alone
+LACKING = 100.0  # nats, for each row that a component has too few
 FLOOR = 1e-6  # variance given to a collapsed component, as a share of the variance of the data
 
 
@@ -109,10 +111,16 @@ class GaussianMixtureModel(LikelihoodModel):
         """Twice those that a covariance needs."""
         return 2 * (n_features + 1)
 
-    @property
-    def healthy(self) -> bool:
-        """Whether every covariance stands by itself: none was widened, none is held up by `reg_covar`."""
-        return not self.repairs and not self.supported_by_regularisation().any()
+    def handicap(self, n_rows: int) -> float:
+        """What variances that are `reg_covar` alone win by it, and rows that a component lacks, over the rows.
+
+        A variance may be nothing by chance in some rows a feature; what more rows win by it is evidence. D + 3 rows
+        count as enough for D features, in every structure. What no model could avoid (a constant feature) all have in
+        common.
+        """
+        lacking = np.floor(np.maximum(0.0, self.n_features + 3 - self.weights * n_rows)).sum()
+        supported = self.n_features * self._supported().sum()
+        return float(SUPPORTED * supported + LACKING * (lacking + len(self.repairs))) / n_rows
 
     def detached(self) -> "GaussianMixtureModel":
         """The parameters alone, for other rows."""
@@ -131,6 +139,12 @@ class GaussianMixtureModel(LikelihoodModel):
         own = self.origin, log_weights, self.means, self.whiteners, self.scatter
         parameters = self.structure.kernel_parameters(*own)
         return in_single_precision(parameters) if self.arithmetic == "float32" else parameters
+
+    def reordered(self, order: np.ndarray) -> "GaussianMixtureModel":
+        alone = () if self.structure.shared else ("covariances", "whiteners")
+        parts = {name: getattr(self, name)[order] for name in ("weights", "means", *alone)}
+        repairs = tuple(k if k is None else int(np.flatnonzero(order == k)[0]) for k in self.repairs)
+        return replace(self, repairs=repairs, **parts)
 
     # E-step -----------------------------------------------------------------------------------------------------------
 
@@ -346,13 +360,14 @@ class GaussianMixtureModel(LikelihoodModel):
         first = 16 * unit * np.sqrt(condition(total))
         return float(first + EPSILON**2 * condition(means**2) + (4 * unit * of_covariance) ** 2)
 
+    def _supported(self) -> np.ndarray:
+        """In which directions covariances would be singular without `reg_covar`, mask of shape (K or 1, D)."""
+        mask = self.reg_covar * self.structure.precision_eigenvalues(self.whiteners) > 0.999
+        return mask & (self.weights > 0)[:, None] if len(mask) == self.n_components else mask
+
     def supported_by_regularisation(self) -> np.ndarray:
         """Which covariances would be singular without `reg_covar`, mask of shape (K,) or (1,) if tied."""
-        if not self.reg_covar:
-            return np.zeros(1 if self.structure.shared else self.n_components, dtype=bool)
-        greatest = self.structure.precision_eigenvalues(self.whiteners).max(axis=1)
-        mask = self.reg_covar * greatest > 0.999
-        return mask & (self.weights > 0) if len(mask) == self.n_components else mask
+        return np.asarray(self._supported().any(axis=1))
 
     def remarks(self) -> list[str]:
         """A message if covariances stand on `reg_covar` alone."""

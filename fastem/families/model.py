@@ -108,10 +108,12 @@ class LikelihoodModel(MixtureModel):
         needed = self.rows_per_component(self.n_features)
         return bool(self.weights[self.weights > 0].min() * n_rows >= needed) and not self.repairs
 
-    @property
-    def healthy(self) -> bool:
-        """Whether every component stands by itself."""
-        return not self.repairs
+    def handicap(self, n_rows: int) -> float:
+        """What the bound of so many rows owes to components that stand on next to nothing, in nats per unit weight.
+
+        It is taken off before starts are compared: a spike on a few rows is no better for its likelihood.
+        """
+        return 0.0
 
     def detached(self: L) -> L:
         """The parameters alone, without anything remembered of the rows."""

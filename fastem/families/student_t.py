@@ -104,9 +104,8 @@ class StudentTMixtureModel(LikelihoodModel):
     def repairs(self) -> tuple[int | None, ...]:
         return self.gaussian.repairs
 
-    @property
-    def healthy(self) -> bool:
-        return self.gaussian.healthy
+    def handicap(self, n_rows: int) -> float:
+        return self.gaussian.handicap(n_rows)
 
     @property
     def bound_slack(self) -> float:

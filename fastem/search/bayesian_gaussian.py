@@ -1,5 +1,6 @@
 """Where variational Gaussian mixtures begin: with the responsibilities of a Gaussian mixture."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +42,9 @@ class BayesianGaussianSpace(SearchSpace[Any]):
 
     def coordinates(self, seeds: Seeds) -> np.ndarray:
         return self.gaussian.coordinates(seeds)
+
+    def attempts(self, seeds: Seeds) -> Iterator[tuple[str, np.ndarray]]:
+        return self.gaussian.attempts(seeds)
 
     def start_of(self, model: GaussianMixtureModel, source: Source) -> BayesianGaussianMixtureModel:
         begun = self.gaussian.start_of(model, source)

@@ -29,10 +29,6 @@ class DiscreteSpace(SearchSpace[M]):
     short_run, first_look = 20, 8
     max_trials = max_failures = 24
 
-    def __init__(self, blank: M):
-        super().__init__(blank)
-        self.methods = ("kmeans", "random_from_data") * 4 if blank.n_components > 1 else ("kmeans",)
-
     @property
     def n_seeding_parameters(self) -> int:
         return self.blank.n_parameters
@@ -45,6 +41,12 @@ class DiscreteSpace(SearchSpace[M]):
 
     def coordinates(self, seeds: Seeds) -> np.ndarray:
         return np.ascontiguousarray(self.blank.coordinates(seeds.rows))
+
+    def attempts(self, seeds: Seeds) -> Iterator[tuple[str, np.ndarray]]:
+        coordinates = self.coordinates(seeds)
+        yield "kmeans", coordinates
+        for method in ("random_from_data", *("kmeans", "random_from_data") * 3) if self.n_components > 1 else ():
+            yield method, coordinates
 
     def moves(self, seeds: Seeds, random_state: np.random.RandomState) -> Callable[[M], Iterator[M]]:
         return lambda model: map(partial(self.of_seeds, seeds), moves(model, *seeds))

@@ -1,10 +1,10 @@
 """How Gaussian mixtures are searched for."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
-from fastem.engine.loop import Fit
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.search import seeding
 from fastem.search.gaussian_moves import GaussianMoves
@@ -22,10 +22,6 @@ class GaussianSpace(SearchSpace[GaussianMixtureModel]):
     max_trials, max_failures = 8, 2
     parameters = frozenset({"weights", "means", "whiteners"})
 
-    def __init__(self, blank: GaussianMixtureModel):
-        super().__init__(blank)
-        self.methods = ("kmeans",) * (3 if 1 < blank.n_components <= MOST_STARTS else 1)
-
     @property
     def n_seeding_parameters(self) -> int:
         """Those of the covariances: means need fewer rows."""
@@ -41,11 +37,17 @@ class GaussianSpace(SearchSpace[GaussianMixtureModel]):
     def coordinates(self, seeds: Seeds) -> np.ndarray:
         return seeding.standardised(*seeds)
 
+    def attempts(self, seeds: Seeds) -> Iterator[tuple[str, np.ndarray]]:
+        """k-means in units of the deviations, for mixtures do not depend on units, and in those of the users, which say
+        what is noise where features are alike: pixels at the margin of a picture hardly vary.
+        """
+        yield "kmeans", self.coordinates(seeds)
+        if 1 < self.n_components <= MOST_STARTS:
+            in_proportion = seeding.standardised(*seeds, together=True)
+            yield from [("kmeans", in_proportion)] * 2
+
     def moves(self, seeds: Seeds, random_state: np.random.RandomState) -> GaussianMoves:
         return GaussianMoves(seeds, random_state)
-
-    def sound(self, fit: Fit) -> bool:
-        return fit.model.healthy
 
     def start_of(self, model: GaussianMixtureModel, source: Source) -> GaussianMixtureModel:
         return replace(model.detached(), repairs=(), arithmetic=self.blank.arithmetic)

@@ -28,16 +28,15 @@ def split_and_merge(
 
     `run` fits them from a new start as `fit` was, or gives up if a bound is out of reach.
     """
-    failures = 0
+    failures, n_rows = 0, len(seeds.rows)
     moves = space.moves(seeds, random_state)
     untried = moves(fit.model)
     for _ in range(space.max_trials):
         start = next(untried, None)
         if start is None or failures == space.max_failures:
             break
-        to_beat = fit.lower_bounds[-1] + LEAST_GAIN
-        trial = run(start, to_beat)
-        if space.sound(trial) and trial.lower_bounds[-1] > to_beat:
+        trial = run(start, fit.lower_bounds[-1] + LEAST_GAIN)
+        if space.merit(trial, n_rows) > space.merit(fit, n_rows) + LEAST_GAIN:
             fit, failures, untried = trial, 0, moves(trial.model)
         else:
             failures += 1

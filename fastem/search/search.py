@@ -6,6 +6,7 @@ single components improve the best of them, and it is fitted on growing parts of
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -127,17 +128,18 @@ class Search:
     def _best_of_short_runs(self) -> Any:
         """The best of several starts after a few EM iterations each on the seeds, then refined by moves.
 
-        The starts end when the best basin has been found twice; those that collapse lose against those that do not.
+        The starts end when the best basin has been found twice.
         """
         starts = self.space.starts(self._seeds, self.random_state)
         first, second = next(starts), next(starts, None)
         if second is None:
             return first
+        merit = partial(self.space.merit, n_rows=len(self._seeds.rows))
         best, same_basin = self._short_run(first), self.space.same_basin
         for start in chain([second], starts):
             fit = self._short_run(start, best.lower_bounds[-1] - same_basin)
             found_again = abs(fit.lower_bounds[-1] - best.lower_bounds[-1]) < same_basin
-            best = max(best, fit, key=self.space.merit)
+            best = max(best, fit, key=merit)
             if found_again:
                 break
         if 2 < self.space.n_components <= MOST_TO_MOVE:  # a move takes three components

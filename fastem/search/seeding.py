@@ -112,8 +112,12 @@ def same_partition(a: np.ndarray, b: np.ndarray, n_clusters: int) -> bool:
     return bool(n_pairs == n_first == n_second)
 
 
-def standardised(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Rows (n, D) about their mean in units of their deviations, for distances that do not depend on those of users."""
+def standardised(rows: np.ndarray, weights: np.ndarray, *, together: bool = False) -> np.ndarray:
+    """Rows (n, D) about their mean, each feature in units of its deviation, or all `together` in those of the greatest.
+
+    The first does not depend on the units of the features, the second keeps their proportions.
+    """
     centred = rows - np.einsum("n,nd->d", weights, rows) / weights.sum()
     deviations = np.sqrt(np.einsum("n,nd,nd->d", weights, centred, centred) / weights.sum())
-    return centred / np.where(deviations > 0, deviations, 1.0)
+    units = deviations.max() if together else deviations
+    return centred / np.where(units > 0, units, 1.0)

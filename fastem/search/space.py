@@ -25,8 +25,6 @@ class SearchSpace(ABC, Generic[M]):
 
     Attributes
     ----------
-    methods : tuple of str
-        How the partitions are made that short runs begin with.
     same_basin : float
         Nats per row between short runs that have ended in the same basin; NaN if no two of them count as one.
     short_run, first_look : int
@@ -37,7 +35,6 @@ class SearchSpace(ABC, Generic[M]):
         The fields of a model that users can give.
     """
 
-    methods: tuple[str, ...] = ("kmeans",)
     same_basin: ClassVar[float] = 1e-3
     short_run: ClassVar[int] = 15
     first_look: ClassVar[int] = 5
@@ -69,29 +66,26 @@ class SearchSpace(ABC, Generic[M]):
     def coordinates(self, seeds: Seeds) -> np.ndarray:
         """The seeds (n, D) where Euclidean distances mean something."""
 
+    @abstractmethod
+    def attempts(self, seeds: Seeds) -> Iterator[tuple[str, np.ndarray]]:
+        """How the partitions are made that short runs begin with: methods and the coordinates that they look at."""
+
     def starts(self, seeds: Seeds, random_state: np.random.RandomState) -> Iterator[M]:
-        """Models that short runs begin with; only one if there is no choice: two k-means agree."""
-        own = self.coordinates(seeds), seeds.weights, self.n_components
-        partitions = (seeding.partition(method, *own, random_state) for method in self.methods)
-        first = next(partitions)
-        yield self.of_seeds(seeds, first, clustered=True)
-        for number, partition in enumerate(partitions, 1):
-            agreeing = number == 1 and self.methods[1] == "kmeans"
-            if agreeing and seeding.same_partition(first, partition, self.n_components):
+        """Models that short runs begin with; only one if there is no choice: the first two k-means agree."""
+        drawn: list[np.ndarray] = []
+        for method, coordinates in self.attempts(seeds):
+            drawn.append(seeding.partition(method, coordinates, seeds.weights, self.n_components, random_state))
+            if len(drawn) == 2 and method == "kmeans" and seeding.same_partition(drawn[0], drawn[1], self.n_components):
                 return
-            yield self.of_seeds(seeds, partition, clustered=True)
+            yield self.of_seeds(seeds, drawn[-1], clustered=True)
 
     def moves(self, seeds: Seeds, random_state: np.random.RandomState) -> Callable[[M], Iterator[M]]:
         """A function of a model that gives starts which differ from it by a move, the most promising first."""
         return lambda model: iter(())
 
-    def sound(self, fit: Fit) -> bool:
-        """Whether nothing has collapsed."""
-        return True
-
-    def merit(self, fit: Fit) -> tuple[bool, float]:
-        """What is compared between short runs, greater for a better one: no collapse, then the bound."""
-        return self.sound(fit), fit.lower_bounds[-1]
+    def merit(self, fit: Fit, n_rows: int) -> float:
+        """What is compared between short runs on so many rows, greater for a better one."""
+        return fit.lower_bounds[-1] - fit.model.handicap(n_rows)
 
     def released(self, model: M) -> M:
         """The best of the short runs, without what held it while a basin was looked for."""

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastem.engine.loop import Fit
 from fastem.families.student_t import StudentTMixtureModel
 from fastem.search import seeding
 from fastem.search.gaussian import GaussianSpace
@@ -48,6 +47,9 @@ class StudentTSpace(SearchSpace[StudentTMixtureModel]):
     def coordinates(self, seeds: Seeds) -> np.ndarray:
         return self.gaussian.coordinates(seeds)
 
+    def attempts(self, seeds: Seeds) -> Iterator[tuple[str, np.ndarray]]:
+        return self.gaussian.attempts(seeds)
+
     def starts(self, seeds: Seeds, random_state: np.random.RandomState) -> Iterator[StudentTMixtureModel]:
         """From k-means of the seeds within some robust deviations, or of all if few are."""
         deviations = _robust_deviations(seeds.rows)
@@ -58,9 +60,6 @@ class StudentTSpace(SearchSpace[StudentTMixtureModel]):
             near = Seeds(seeds.rows[kept], seeds.weights[kept])
             own = self.coordinates(near), near.weights, self.n_components
             yield self.of_seeds(near, seeding.partition("kmeans", *own, random_state), clustered=True)
-
-    def sound(self, fit: Fit) -> bool:
-        return fit.model.healthy
 
     def released(self, model: StudentTMixtureModel) -> StudentTMixtureModel:
         return replace(model, freedom=self.blank.freedom)
