@@ -22,6 +22,7 @@ from fastem.estimators.problem import Problem, Report
 from fastem.estimators.row_results import Write, check_method, in_blocks, of_all
 from fastem.estimators.validation import validated_source
 from fastem.families.centers import Centers, Refilling
+from fastem.families.model import falling
 from fastem.registry import warn
 from fastem.search.kmeans import CenterSearch
 from fastem.sources import Source
@@ -403,7 +404,10 @@ class KMeansProblem(Problem):
         estimator._keep_model(fit.model)
 
     def keep(self, fit: Fit, source: Source) -> None:
-        own, centers = self.estimator, fit.model
+        own = self.estimator
+        if isinstance(own.init, str):  # users can mean nothing by their order
+            fit.model = fit.model.reordered(falling(fit.model.counts, fit.model.means))
+        centers = fit.model
         own.cluster_centers_, own.counts_, own.inertia_ = centers.means, centers.counts, centers.inertia
         own.n_iter_, own.n_passes_ = fit.n_iter, source.n_passes
         own.n_samples_seen_ = float(centers.counts.sum()) * (1 if fit.schedule is None else fit.n_iter)

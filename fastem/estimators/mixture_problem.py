@@ -13,6 +13,7 @@ from fastem.engine.loop import Fit
 from fastem.engine.stopping import RULES
 from fastem.estimators.partial_fit import schedule
 from fastem.estimators.problem import LARGEST_SEED, Problem, Report
+from fastem.families.model import falling
 from fastem.registry import warn
 from fastem.sources import Source
 
@@ -97,8 +98,15 @@ class MixtureProblem(Problem):
         estimator._keep_model(fit.kept)
         estimator.lower_bound_ = fit.lower_bound
 
+    @property
+    def unguided(self) -> bool:
+        """Whether the start is left to fastem: then users can mean nothing by the order of the components."""
+        return isinstance(self.estimator.init_params, str) and not self.continued
+
     def keep(self, fit: Fit, source: Source) -> None:
         own = self.estimator
+        if self.unguided and fit.kept.exchangeable:
+            _put_in_order(fit)
         self.show(own, fit)
         self.keep_precision(source)
         own.converged_, own.n_iter_, own.lower_bounds_ = fit.converged, fit.n_iter, fit.lower_bounds
@@ -203,6 +211,10 @@ class LikelihoodProblem(MixtureProblem):
             )
         return messages
 
+    @property
+    def unguided(self) -> bool:
+        return super().unguided and not self.given
+
     # streams ----------------------------------------------------------------------------------------------------------
 
     @property
@@ -214,6 +226,17 @@ class LikelihoodProblem(MixtureProblem):
 
     def first_model(self, source: Source, random_state: np.random.RandomState) -> Any:
         return self.search(source, random_state).next()
+
+
+def _put_in_order(fit: Fit) -> None:
+    """The components of a run that has ended by falling weight."""
+    order = falling(fit.kept.weights, fit.kept.means)
+    places = {int(k): place for place, k in enumerate(order)}
+    if fit.best is None:
+        fit.model = fit.model.reordered(order)
+    else:
+        fit.best = fit.best.reordered(order)
+    fit.repaired = {places.get(component): iteration for component, iteration in fit.repaired.items()}
 
 
 class MixtureReport(Report):

@@ -176,6 +176,17 @@ class BayesianGaussianMixtureModel(MixtureModel):
         parameters = self.structure.kernel_parameters(*own)
         return in_single_precision(parameters) if self.arithmetic == "float32" else parameters
 
+    @property
+    def exchangeable(self) -> bool:
+        """Not those of a process: every stick is broken off what those before it have left."""
+        return not self.prior.process
+
+    def reordered(self, order: np.ndarray) -> "BayesianGaussianMixtureModel":
+        alone = () if self.structure.shared else ("covariances", "whiteners")
+        names = "mean_precision", "means", "degrees_of_freedom", *alone
+        parts = {name: getattr(self, name)[order] for name in names}
+        return replace(self, concentration=self.concentration[..., order], **parts)
+
     # E-step -----------------------------------------------------------------------------------------------------------
 
     def e_step(self, source: Source, assignment: Assignment = SOFT) -> Statistics:

@@ -73,6 +73,11 @@ class Centers:
     repairs: ClassVar[tuple] = ()
     bound_slack: ClassVar[float] = np.inf  # sums round, and nothing is decided by the bound
 
+    def reordered(self, order: np.ndarray) -> "Centers":
+        """The same centres in this order."""
+        parts = {name: getattr(self, name) for name in ("means", "shares", "counts")}
+        return replace(self, **{name: part[order] for name, part in parts.items() if part is not None})
+
     @classmethod
     def of(cls, means: np.ndarray) -> "Centers":
         means = np.ascontiguousarray(means, dtype=np.float64)

@@ -152,6 +152,9 @@ class DiscreteMixtureModel(LikelihoodModel):
     def kernel_parameters(self) -> Any:
         return self._parameters(with_row_terms=True)
 
+    def reordered(self: M, order: np.ndarray) -> M:
+        return replace(self, weights=self.weights[order], means=self.means[order])
+
     # E-step -----------------------------------------------------------------------------------------------------------
 
     def e_step(self, source: Source, assignment: Assignment = SOFT) -> Statistics:

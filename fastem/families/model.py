@@ -18,6 +18,11 @@ M = TypeVar("M", bound="MixtureModel")
 L = TypeVar("L", bound="LikelihoodModel")
 
 
+def falling(weights: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """The order (K,) of components by falling weight, equal ones by their means (K, n)."""
+    return np.lexsort((*means.T[::-1], -weights))
+
+
 class MixtureModel(ABC):
     """A finite mixture: sum_k w_k p(x | k)."""
 
@@ -41,6 +46,12 @@ class MixtureModel(ABC):
     @abstractmethod
     def check(self) -> None:
         """Raise ValueError if the arrays of a model from a file do not go together."""
+
+    @abstractmethod
+    def reordered(self: M, order: np.ndarray) -> M:
+        """The same mixture with its components in this order."""
+
+    exchangeable: Any = True  # whether that is the same model, too
 
     # steps ------------------------------------------------------------------------------------------------------------
 

@@ -128,6 +128,10 @@ class StudentTMixtureModel(LikelihoodModel):
         nu = self.degrees_of_freedom
         return StudentParameters.of(self.gaussian.kernel_parameters, nu, log_peak_ratio(nu, self.n_features))
 
+    def reordered(self, order: np.ndarray) -> "StudentTMixtureModel":
+        gaussian = self.gaussian.reordered(order)
+        return replace(self, gaussian=gaussian, degrees_of_freedom=self.degrees_of_freedom[order])
+
     # E-step -----------------------------------------------------------------------------------------------------------
 
     def e_step(self, source: Source, assignment: Assignment = SOFT) -> Statistics:

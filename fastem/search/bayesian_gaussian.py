@@ -9,6 +9,7 @@ import numpy as np
 from fastem.families.bayesian_gaussian import BayesianGaussianMixtureModel, Statistics
 from fastem.families.covariances import Moments
 from fastem.families.gaussian import GaussianMixtureModel
+from fastem.families.model import falling
 from fastem.search.gaussian import GaussianSpace
 from fastem.search.partitions import moments_of_partition
 from fastem.search.seeding import Seeds
@@ -48,6 +49,7 @@ class BayesianGaussianSpace(SearchSpace[Any]):
 
     def start_of(self, model: GaussianMixtureModel, source: Source) -> BayesianGaussianMixtureModel:
         begun = self.gaussian.start_of(model, source)
+        begun = begun.reordered(falling(begun.weights, begun.means))  # as the sticks of a process expect them
         return self._of(begun.e_step(source).moments, begun.means)
 
     def _of(self, moments: Moments, means: np.ndarray) -> BayesianGaussianMixtureModel:
