@@ -13,11 +13,9 @@ from fastem.engine.loop import Fit
 from fastem.engine.stopping import RULES
 from fastem.estimators.partial_fit import schedule
 from fastem.estimators.problem import LARGEST_SEED, Problem, Report
-from fastem.families.model import falling
+from fastem.families.model import FEW_ROWS, falling
 from fastem.registry import warn
 from fastem.sources import Source
-
-FEW_ROWS = 2.5  # expected rows up to which a component is no cluster
 
 
 class Starts(Protocol):

@@ -11,7 +11,7 @@ from fastem.families.cached import cached_property
 from fastem.families.checks import check_arrays, rows_and_columns
 from fastem.families.covariances import EPSILON, TINY, CovarianceStructure, Moments, Scatter
 from fastem.families.ellipses import Ellipses
-from fastem.families.model import LikelihoodModel
+from fastem.families.model import FEW_ROWS, LikelihoodModel
 from fastem.kernels import passes
 from fastem.kernels.accumulation import accumulated, in_single_precision
 from fastem.kernels.assignments import SOFT, Assignment
@@ -22,6 +22,7 @@ LOST = 1e-6  # share of the weight that may be lost to rows whose densities unde
 SMALL = 1e-130  # a number whose deviations, as far as it has the digits for them, have squares that underflow
 SUPPORTED = 40.0  # nats a feature that a start is the worse for each variance that is `reg_covar` alone
 LACKING = 100.0  # nats, for each row that a component has too few
+SPIKE = 10_000.0  # nats, for each component of FEW_ROWS
 FLOOR = 1e-6  # variance given to a collapsed component, as a share of the variance of the data
 
 
@@ -118,9 +119,10 @@ class GaussianMixtureModel(LikelihoodModel):
         count as enough for D features, in every structure. What no model could avoid (a constant feature) all have in
         common.
         """
-        lacking = np.floor(np.maximum(0.0, self.n_features + 3 - self.weights * n_rows)).sum()
+        counts = self.weights * n_rows
+        lacking = np.floor(np.maximum(0.0, self.n_features + 3 - counts)).sum() + len(self.repairs)
         supported = self.n_features * self._supported().sum()
-        return float(SUPPORTED * supported + LACKING * (lacking + len(self.repairs))) / n_rows
+        return float(SUPPORTED * supported + LACKING * lacking + SPIKE * (counts < FEW_ROWS).sum()) / n_rows
 
     def detached(self) -> "GaussianMixtureModel":
         """The parameters alone, for other rows."""

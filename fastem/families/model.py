@@ -14,6 +14,8 @@ from fastem.kernels.accumulation import accumulated, evaluate_block
 from fastem.kernels.assignments import LIKELIHOOD, SOFT, Assignment
 from fastem.sources import Source
 
+FEW_ROWS = 2.5  # expected rows up to which a component is no cluster
+
 M = TypeVar("M", bound="MixtureModel")
 L = TypeVar("L", bound="LikelihoodModel")
 
