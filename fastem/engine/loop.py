@@ -159,7 +159,13 @@ def run_em(
     """
     try:
         while fit.n_iter < max_iter and not fit.converged:
-            change = _iterate(fit, source)
+            current: Any = fit.model if fit.proposal is None else fit.proposal
+            if fit.schedule is None:
+                statistics = current.e_step(source, *fit.e_step.arguments(fit.n_iter))
+            else:
+                how = fit.schedule, fit.e_step
+                statistics = take_steps(current, source.blocks(), *how, seen=fit.seen, n_steps=fit.n_steps)
+            change = _advance(fit, current, statistics)
             if change is not None and after_iteration is not None and after_iteration(fit, change):
                 break
             if keep is not None and not fit.converged:
@@ -171,26 +177,26 @@ def run_em(
     return fit
 
 
-def _iterate(fit: Fit, source: Source) -> float | None:
-    """One pass; the change of the bound, None if an extrapolation was refused."""
-    if fit.schedule is not None:
-        return _epoch(fit, source, fit.schedule)
-    plain = fit.proposal is None
-    current: Any = fit.model if plain else fit.proposal
-    statistics = current.e_step(source, *fit.e_step.arguments(fit.n_iter))
+def _advance(fit: Fit, current: Any, statistics: Any) -> float | None:
+    """Go on from what a pass at `current` has found; the change of the bound, None if an extrapolation was refused."""
     bound = statistics.lower_bound
     change = bound - fit.previous
-    if not plain and not change >= 0:
+    plain, proposal = fit.proposal is None, None
+    if fit.schedule is not None:  # nothing keeps the mean of batches from falling
+        model = statistics.model
+        fit.seen, fit.n_steps = fit.seen + statistics.weight, fit.n_steps + statistics.n_steps
+    elif not plain and not change >= 0:
         fit.accelerate.refused()  # type: ignore[union-attr]
         fit.stop.restart()
         fit.proposal, fit.n_iter = None, fit.n_iter + 1
         return None
-    if not fit.e_step.monotone:
-        _remember(fit, bound)
-    elif plain and fit.lower_bounds and not change >= -ROUNDING * max(1.0, abs(bound)):
-        _report_fall(fit.n_iter + 1, change, fit.model.bound_slack)
-    model = current.m_step(statistics)
-    finished, proposal = plain and fit.stop(change, model), None
+    else:
+        if not fit.e_step.monotone:
+            _remember(fit, bound)
+        elif plain and fit.lower_bounds and not change >= -ROUNDING * max(1.0, abs(bound)):
+            _report_fall(fit.n_iter + 1, change, fit.model.bound_slack)
+        model = current.m_step(statistics)
+    finished = plain and fit.stop(change, model)
     if fit.accelerate is not None and not finished:
         proposal = fit.accelerate.propose(current, model, change, plain=plain)
     fit.lower_bounds.append(bound)
@@ -198,19 +204,6 @@ def _iterate(fit: Fit, source: Source) -> float | None:
     fit.n_iter, fit.converged = fit.n_iter + 1, bool(finished)
     if model.repairs:
         fit.repaired = dict.fromkeys(model.repairs, fit.n_iter) | fit.repaired
-    return change
-
-
-def _epoch(fit: Fit, source: Source, schedule: Schedule) -> float:
-    """One pass of stepwise EM; nothing keeps the bound from falling, which is the mean of batches."""
-    epoch = take_steps(fit.model, source.blocks(), schedule, fit.e_step, seen=fit.seen, n_steps=fit.n_steps)
-    change = epoch.lower_bound - fit.previous
-    fit.lower_bounds.append(epoch.lower_bound)
-    fit.model, fit.previous, fit.n_iter = epoch.model, epoch.lower_bound, fit.n_iter + 1
-    fit.seen, fit.n_steps = fit.seen + epoch.weight, fit.n_steps + epoch.n_steps
-    fit.converged = bool(fit.stop(change, epoch.model))
-    if epoch.model.repairs:
-        fit.repaired = dict.fromkeys(epoch.model.repairs, fit.n_iter) | fit.repaired
     return change
 
 

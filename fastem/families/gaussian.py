@@ -135,7 +135,9 @@ class GaussianMixtureModel(LikelihoodModel):
 
     @cached_property
     def kernel_parameters(self):
-        """What the compiled passes read."""
+        return self._as_kernels_read()
+
+    def _as_kernels_read(self):
         with np.errstate(divide="ignore"):
             log_weights = np.log(self.weights)
         own = self.origin, log_weights, self.means, self.whiteners, self.scatter
@@ -152,7 +154,8 @@ class GaussianMixtureModel(LikelihoodModel):
 
     def e_step(self, source: Source, assignment: Assignment = SOFT) -> Statistics:
         """One fused pass: responsibilities and their sufficient statistics, nothing kept of the rows."""
-        sums = source.total(partial(accumulated, self.kernel_parameters, assignment=assignment))
+        # Not kept: a model is rarely met by a second pass.
+        sums = source.total(partial(accumulated, self._as_kernels_read(), assignment=assignment))
         log_likelihood = float(sums[0] + sums[1])
         moments, scatter = self.structure.moments(sums[passes.HEADER :], self.origin, self.means, self.scatter)
         check_that_rows_are_in_range(moments.counts, sums[2])
@@ -194,7 +197,8 @@ class GaussianMixtureModel(LikelihoodModel):
         means = self.means + shifts
         weights = np.where(empty, 0.0, moments.counts / total)
         weights = weights / weights.sum()
-        centred = means - weights @ means
+        centre = weights @ means
+        centred = means - centre
         with np.errstate(over="ignore", invalid="ignore"):
             raw = structure.estimate(moments, counts, shifts, centred)
         if not (np.isfinite(moments.second).all() and np.isfinite(raw).all()):
@@ -215,7 +219,7 @@ class GaussianMixtureModel(LikelihoodModel):
             covariances = structure.constrained(own, weights, self.covariances)
             whiteners, _ = structure.whiten(covariances)
             repairs = [None] if structure.shared else [int(k) for k in np.flatnonzero(singular)]
-        return GaussianMixtureModel(
+        model = GaussianMixtureModel(
             structure=structure,
             weights=weights,
             means=means,
@@ -227,6 +231,8 @@ class GaussianMixtureModel(LikelihoodModel):
             repairs=tuple(repairs),
             penalty_gain=self._penalty_gain(weights, whiteners) if structure.constrains else 0.0,
         )
+        vars(model)["origin"] = centre  # it need not be computed a second time
+        return model
 
     def _penalty_gain(self, weights: np.ndarray, whiteners: np.ndarray) -> float:
         """How far -reg_covar / 2 sum_k w_k tr(Sigma_k^-1) has risen: the M-step raises its sum with the likelihood."""

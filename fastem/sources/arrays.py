@@ -25,6 +25,7 @@ class ArraySource(LocalSource):
         self.sample_weight = None if sample_weight is None else np.require(sample_weight, np.float64, ["C", "W"])
         self.n_rows, self.n_features = array.shape
         self.seed, self.n_passes = seed, 0
+        self._in_place = readable_in_place(array)
 
     @property
     def n_candidates(self) -> int:
@@ -36,7 +37,7 @@ class ArraySource(LocalSource):
 
     def blocks(self) -> Iterable[Block]:
         self.n_passes += 1
-        return (Block(self.array, self.sample_weight),) if readable_in_place(self.array) else self._converted()
+        return (Block(self.array, self.sample_weight),) if self._in_place else self._converted()
 
     def _converted(self) -> Iterator[Block]:
         for first in range(0, self.n_rows, CONVERTED_ROWS):

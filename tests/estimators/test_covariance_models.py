@@ -108,7 +108,7 @@ def test_save_and_load(name, fits, rows, tmp_path):
 def test_an_interrupted_fit_goes_on_with_the_same_bits(name, rows, tmp_path, monkeypatch):
     options = {"init_params": labels_of(rows), "acceleration": "squarem", "tol": 1e-10}
     expected = fit(rows, name, **options)
-    calls, iterate = [], loop._iterate
+    calls, iterate = [], loop._advance
 
     def interrupted(*arguments):
         calls.append(0)
@@ -116,7 +116,7 @@ def test_an_interrupted_fit_goes_on_with_the_same_bits(name, rows, tmp_path, mon
             raise KeyboardInterrupt
         return iterate(*arguments)
 
-    monkeypatch.setattr(loop, "_iterate", interrupted)
+    monkeypatch.setattr(loop, "_advance", interrupted)
     options["checkpoint"] = tmp_path / "fit.checkpoint"
     with pytest.raises(KeyboardInterrupt):
         fit(rows, name, **options)

@@ -40,7 +40,7 @@ def fitted(estimator, rows):
 
 def iterations_interrupted(monkeypatch, number):
     """Ctrl-C in the iteration with a number, in the search for a start or after it; how many there were."""
-    plain, calls = loop._iterate, []
+    plain, calls = loop._advance, []
 
     def iterate(*args):
         calls.append(1)
@@ -48,7 +48,7 @@ def iterations_interrupted(monkeypatch, number):
             raise KeyboardInterrupt
         return plain(*args)
 
-    monkeypatch.setattr(loop, "_iterate", iterate)
+    monkeypatch.setattr(loop, "_advance", iterate)
     return calls
 
 

@@ -18,7 +18,7 @@ def rows_of(family):
 @pytest.mark.parametrize("at", [2, 7])
 @pytest.mark.parametrize("family", [GaussianMixture, StudentTMixture, BernoulliMixture, PoissonMixture])
 def test_an_interruption_of_the_search_ends_the_fit(family, at, monkeypatch):
-    iterate, calls = loop._iterate, []
+    iterate, calls = loop._advance, []
 
     def interrupted(*args):
         calls.append(args)
@@ -26,7 +26,7 @@ def test_an_interruption_of_the_search_ends_the_fit(family, at, monkeypatch):
             raise KeyboardInterrupt
         return iterate(*args)
 
-    monkeypatch.setattr(loop, "_iterate", interrupted)
+    monkeypatch.setattr(loop, "_advance", interrupted)
     with pytest.raises(KeyboardInterrupt):
         family(5, random_state=0).fit(rows_of(family))
     assert len(calls) == at

@@ -88,7 +88,7 @@ def killed(estimator, moment, number, monkeypatch):
             elif moment == "after it has":
                 os.replace = dying(os.replace, before=False)
             else:
-                em._iterate = dying(em._iterate, before=True)
+                em._advance = dying(em._advance, before=True)
             estimator.fit(X)
         finally:
             os._exit(0)
@@ -142,7 +142,7 @@ def test_randomness_is_kept(random_state, tmp_path, monkeypatch):
 def test_a_finished_fit_is_not_run_again(tmp_path, monkeypatch):
     path = tmp_path / "fit.checkpoint"
     expected = fitted(GaussianMixture(3, random_state=0, checkpoint=path))
-    monkeypatch.setattr(em, "_iterate", None)
+    monkeypatch.setattr(em, "_advance", None)
     found = GaussianMixture(3, random_state=0, checkpoint=path).fit(X)
     assert_array_equal(found.means_, expected["means_"])
     assert found.n_passes_ == 1  # the likelihood
@@ -282,7 +282,7 @@ def test_levels_that_would_lead_a_kernel_astray(levels, tmp_path, monkeypatch):
     answers, path = (X > 1).astype(float), tmp_path / "fit.checkpoint"
     options = {"random_state": 0, "tol": 0.0, "max_iter": 4, "subsampling": False, "checkpoint": path}
     with monkeypatch.context() as patch:
-        interrupting(patch, em, "_iterate", 3)
+        interrupting(patch, em, "_advance", 3)
         with pytest.raises(KeyboardInterrupt):
             CategoricalMixture(2, **options).fit(answers)
 
@@ -345,7 +345,7 @@ def test_a_full_disk_leaves_the_file_before(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_is_not_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(em, "_iterate", None)  # it is found out before the first pass
+    monkeypatch.setattr(em, "_advance", None)  # it is found out before the first pass
     with pytest.raises(FileNotFoundError, match="absent"):
         GaussianMixture(3, checkpoint=tmp_path / "absent" / "a").fit(X)
     monkeypatch.setattr(tensors, "atomic_write", refusing)
@@ -376,7 +376,7 @@ def test_an_interrupted_fit_keeps_the_best_so_far(monkeypatch):
     options = {"random_state": 0, "tol": 0.0, "subsampling": False, "acceleration": None}
     expected = GaussianMixture(3, max_iter=4, **options).fit(X)
     mixture = GaussianMixture(3, max_iter=50, **options)
-    interrupting(monkeypatch, em, "_iterate", 5)
+    interrupting(monkeypatch, em, "_advance", 5)
     with pytest.warns(ConvergenceWarning, match="interrupted after iteration 4: the parameters are the best so far"):
         assert mixture.fit(X) is mixture
     assert not mixture.converged_
@@ -386,7 +386,7 @@ def test_an_interrupted_fit_keeps_the_best_so_far(monkeypatch):
 
 
 def test_an_interrupt_before_anything_is_reached(monkeypatch):
-    interrupting(monkeypatch, em, "_iterate", 1)
+    interrupting(monkeypatch, em, "_advance", 1)
     with pytest.raises(KeyboardInterrupt):
         GaussianMixture(3, random_state=0, subsampling=False).fit(X)
 
@@ -395,7 +395,7 @@ def test_interrupted_kmeans(monkeypatch):
     data = rows(n=3_000)
     monkeypatch.setattr("fastem.estimators.kmeans.SMALL_WORK", 0)
     expected = KMeans(8, random_state=0, max_iter=3, tol=0.0).fit(data)
-    interrupting(monkeypatch, em, "_iterate", 4)
+    interrupting(monkeypatch, em, "_advance", 4)
     with pytest.warns(ConvergenceWarning, match="interrupted after iteration 3"):
         kmeans = KMeans(8, random_state=0, tol=0.0).fit(data)
     assert_array_equal(kmeans.cluster_centers_, expected.cluster_centers_)
@@ -406,12 +406,12 @@ def test_with_a_checkpoint_nothing_is_lost(tmp_path, monkeypatch):
     path = tmp_path / "fit.checkpoint"
     options = {"random_state": 0, "tol": 1e-7, "subsampling": False, "checkpoint_every": 1_000}
     with monkeypatch.context() as patch:
-        interrupting(patch, em, "_iterate", 6)
+        interrupting(patch, em, "_advance", 6)
         with pytest.raises(KeyboardInterrupt):
             GaussianMixture(3, checkpoint=path, **options).fit(X)
     passes = []
-    plain = em._iterate
-    monkeypatch.setattr(em, "_iterate", lambda *args: passes.append(1) or plain(*args))
+    plain = em._advance
+    monkeypatch.setattr(em, "_advance", lambda *args: passes.append(1) or plain(*args))
     continued = fitted(GaussianMixture(3, checkpoint=path, **options))
     assert len(passes) == continued["n_iter_"] - 5
     assert_same(continued, fitted(GaussianMixture(3, **options)))
