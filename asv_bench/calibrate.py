@@ -26,15 +26,16 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "fastem"
         git(ROOT, "clone", "--quiet", str(ROOT), str(clone))
-        shutil.copytree(ROOT / "asv_bench", clone / "asv_bench", dirs_exist_ok=True)  # as it is, edits included
+        skipped = shutil.ignore_patterns(".asv")
+        shutil.copytree(ROOT / "asv_bench", clone / "asv_bench", ignore=skipped, dirs_exist_ok=True)  # edits included
         base, same, slower = commits(clone, options.again)
         for kind, head in (("unchanged", same), ("planted", slower)):
             flagged = 0
             for run in range(options.runs):
                 command = [sys.executable, str(clone / "asv_bench" / "track.py"), base, head, *options.arguments]
                 ended = subprocess.run(command, capture_output=True, text=True)
-                flagged += ended.returncode
-                print(f"{kind}, run {run + 1}: {'slower' if ended.returncode else 'equal'}", flush=True)
+                flagged += ended.returncode == 1
+                print(f"{kind}, run {run + 1}: {('equal', 'slower', 'failed')[ended.returncode]}", flush=True)
                 print(ended.stdout[ended.stdout.rfind("times as much") :], ended.stderr, sep="\n", flush=True)
             print(f"{kind}: called slower in {flagged} of {options.runs} runs", flush=True)
 

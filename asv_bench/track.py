@@ -1,4 +1,4 @@
-"""Has HEAD become slower or larger than BASE? `python asv_bench/track.py BASE HEAD`; ends with 1 if so.
+"""Has HEAD become slower or larger than BASE? `python asv_bench/track.py BASE HEAD`; ends with 1 if so, 2 on failure.
 
 Runs `asv continuous` on a selection of the benchmarks that takes a quarter of an hour: shares of a matrix product's
 seconds, one a process, in rounds that the two commits take in turn. A figure counts as changed if asv's Mann-Whitney
@@ -69,7 +69,8 @@ def run(configuration, options):
         command += ["--bench", expression]
     ended = subprocess.run([*command, options.base, options.head], cwd=HERE)
     if ended.returncode not in (0, 1):
-        sys.exit(f"asv failed ({ended.returncode})")
+        print(f"asv ended with {ended.returncode}: a benchmark failed", file=sys.stderr)
+        sys.exit(2)
     return ended.returncode
 
 

@@ -46,7 +46,7 @@ class Pass(_OnThreads):
     param_names = "covariance", "dtype, size"
 
     def setup_cache(self):
-        write("cloud", FEW_ROWS, *OF_PASSES)
+        write("cloud", *{size for _, size in CASES.values()})
 
     def setup(self, kind, case):
         super().setup()
@@ -66,38 +66,18 @@ class FullPass(Pass):
 
     params = ("full",), tuple(MORE_CASES)
 
+    def setup_cache(self):
+        write("cloud", *OF_PASSES)
+
 
 class PassOnOneThread(Pass):
-    """How passes scale."""
+    """The same on one thread: how passes scale, and the steadiest figures of a machine that others use as well."""
 
-    params = ("full",), ("float64, 1e6 x 16, K=32",)
+    params = KINDS, (f"float64, {FEW_ROWS}",)
     threads = 1
-
-
-class CovarianceModel(_OnThreads):
-    """An iteration of models of mclust, with its M-step, in products of as many flops as a pass of full ones has."""
-
-    params = ("EII", "EEI", "VEE", "VEV", "VVE")
-    param_names = ("covariance",)
 
     def setup_cache(self):
         write("cloud", FEW_ROWS)
-
-    def setup(self, name):
-        super().setup()
-        rows, size = read("cloud", FEW_ROWS), SIZES[FEW_ROWS]
-        options = {"init_params": "random_from_data", "random_state": 0, "max_iter": 1, "tol": 0, "warm_start": True}
-        mixture = public("GaussianMixture")(size[2], covariance_type=name, **options)
-        try:
-            mixture.fit(rows)
-        except ValueError as error:
-            raise NotImplementedError(str(error)) from error  # in a commit that has it not yet
-        self.run, self.flops = (lambda: mixture.fit(rows)), USEFUL_FLOPS["full"](*size)
-
-    def track_matrix_products(self, name):
-        return in_products_of_as_many_flops(self.run, self.flops)
-
-    track_matrix_products.unit = in_products_of_as_many_flops.unit
 
 
 class ManyComponents(_OnThreads):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks.data import FEW_ROWS, SIZES, fitter, read, start, write
-from benchmarks.insides import public
+from benchmarks.insides import SkipNotImplemented, public
 from benchmarks.timing import share
 
 try:
@@ -43,7 +43,7 @@ class OneDAL:
 
     def track_share_of_onedal(self, kind, size):
         if daal4py is None:
-            raise NotImplementedError("needs scikit-learn-intelex")
+            raise SkipNotImplemented("needs scikit-learn-intelex")
         rows, size = read("cloud", size), SIZES[size]
         ours = fitter(public("GaussianMixture"), kind, size, rows, 5)
         theirs = onedal_fitter(kind, size, rows, 5)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.data import SIZES, blobs, fitter
-from benchmarks.insides import public
+from benchmarks.insides import SkipNotImplemented, public
 from benchmarks.timing import in_matrix_products, share
 
 NAME = "1e6 x 16, K=32"
@@ -14,12 +14,12 @@ KINDS = ("npy", "chunks", "arrow", "parquet", "hdf5", "zarr", "dask")
 
 
 def opened(kind):
-    """The same rows as data of this kind; NotImplementedError, a skip for asv, without its library."""
+    """The same rows as data of this kind; asv skips it without its library."""
     rows = np.load("rows.npy", mmap_mode="r")
     try:
         return MAKERS[kind](rows)
     except ImportError as error:
-        raise NotImplementedError(str(error)) from error
+        raise SkipNotImplemented(str(error)) from error
 
 
 def _chunks(rows):

@@ -69,9 +69,9 @@ def in_matrix_products(function, rounds=7):
 in_matrix_products.unit = f"matrix products of {PRODUCT} x {PRODUCT}"
 
 
-def in_products_of_as_many_flops(function, flops, dtype="float64", rounds=7):
+def in_products_of_as_many_flops(function, flops, dtype="float64", rounds=15):
     """Seconds of a function in those of a matrix product with as many flops: 1 is the most that BLAS gets out."""
-    multiply, of_product = product(dtype)
+    multiply, of_product = product(dtype, 1000)
     return share(function, multiply, rounds, scale=of_product / flops)
 
 
