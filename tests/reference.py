@@ -8,15 +8,36 @@ from scipy.stats import multivariate_normal, multivariate_t
 MASK = 2**64 - 1
 
 
+# What the arrays of a structure are, by its name: scikit-learn's, or mclust's letters for volume, shape and axes.
+
+
+def one_for_all(structure):
+    return structure == "tied" or not set(structure) - set("EI")
+
+
+def numbers(structure):
+    return structure == "spherical" or structure.endswith("II")
+
+
+def variances(structure):
+    return structure == "diag" or (structure.endswith("I") and not numbers(structure))
+
+
 def matrices(structure, covariances, n_components, n_features):
     """Covariances of any structure as (K, D, D)."""
-    unit = np.eye(n_features)
-    return {
-        "full": lambda: covariances,
-        "tied": lambda: np.stack([covariances] * n_components),
-        "diag": lambda: np.stack([np.diag(variances) for variances in covariances]),
-        "spherical": lambda: np.stack([variance * unit for variance in covariances]),
-    }[structure]()
+    covariances = covariances[None] if structure == "tied" else covariances
+    if numbers(structure) or variances(structure):
+        covariances = covariances.reshape(len(covariances), -1, 1) * np.eye(n_features)
+    return np.broadcast_to(covariances, (n_components, n_features, n_features))
+
+
+def of_matrices(structure, matrices):
+    """Covariances (K, D, D) as arrays of a structure that they are of: one for all, variances, numbers."""
+    arrays = matrices
+    if numbers(structure) or variances(structure):
+        arrays = np.diagonal(matrices, axis1=1, axis2=2)
+        arrays = arrays.mean(axis=1) if numbers(structure) else arrays
+    return arrays[0] if structure == "tied" else arrays[:1] if one_for_all(structure) else arrays
 
 
 def log_joint(rows, weights, means, matrices):
@@ -57,13 +78,9 @@ def covariances(structure, rows, shares, means):
     """Maximum-likelihood covariances about the means (K, D), for responsibilities times sample weights (n, K)."""
     n_rows_of = counts(shares)
     scatter = second_moments(rows, shares, means)
-    variances = np.diagonal(scatter, axis1=1, axis2=2) / n_rows_of[:, None]
-    return {
-        "full": lambda: scatter / n_rows_of[:, None, None],
-        "tied": lambda: scatter.sum(axis=0) / n_rows_of.sum(),
-        "diag": lambda: variances,
-        "spherical": lambda: variances.mean(axis=1),
-    }[structure]()
+    if one_for_all(structure):
+        return of_matrices(structure, np.stack([scatter.sum(axis=0) / n_rows_of.sum()] * len(means)))
+    return of_matrices(structure, scatter / n_rows_of[:, None, None])
 
 
 def m_step(structure, rows, shares):
@@ -108,13 +125,9 @@ def t_m_step(structure, rows, shares, precisions, degrees_of_freedom, freedom):
     weighted = shares * precisions
     means = weighted.T @ rows / counts(weighted)[:, None]
     scatter = second_moments(rows, weighted, means)
-    variances = np.diagonal(scatter, axis1=1, axis2=2) / n_rows_of[:, None]
-    scales = {
-        "full": lambda: scatter / n_rows_of[:, None, None],
-        "tied": lambda: scatter.sum(axis=0) / n_rows_of.sum(),
-        "diag": lambda: variances,
-        "spherical": lambda: variances.mean(axis=1),
-    }[structure]()
+    pooled = scatter.sum(axis=0) / n_rows_of.sum()
+    own = np.stack([pooled] * len(means)) if one_for_all(structure) else scatter / n_rows_of[:, None, None]
+    scales = of_matrices(structure, own)
     half = (degrees_of_freedom + n_features) / 2
     logs = np.log(precisions) + digamma(half) - np.log(half)
     latent = (shares * (logs - precisions)).sum(axis=0)

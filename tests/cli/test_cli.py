@@ -240,6 +240,7 @@ def test_without_the_extra(capsys, monkeypatch):
     assert err == 'fastem: error: the command line needs click: pip install "fastem[cli]"\n'
 
 
+@pytest.mark.slow
 def test_as_a_process(tmp_path):
     """Outside of pytest, with its streams and warnings filters."""
     command = [sys.executable, "-c", "import sys; from fastem.cli import main; sys.exit(main())"]

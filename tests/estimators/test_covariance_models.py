@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 
 import fastem
-from fastem import Chunks, GaussianMixture, StudentTMixture, standard_errors
+from fastem import GaussianMixture, StudentTMixture, standard_errors
 from fastem.engine import loop
 from fastem.families.covariances import STRUCTURES
 
@@ -75,33 +75,6 @@ def test_densities_and_samples(name, fits, rows):
     for k in range(2):
         expected = as_matrices(mixture.covariances_)[k]
         assert_allclose(np.cov(drawn[labels == k].T), expected, atol=0.05 * np.abs(expected).max())
-
-
-@every_new_model
-def test_weights_are_repeated_rows(name, rows):
-    weights = np.random.default_rng(1).integers(0, 3, len(rows))
-    start = {"init_params": labels_of(rows)}
-    weighted = GaussianMixture(2, covariance_type=name, max_iter=5, tol=0, **start).fit(rows, sample_weight=weights)
-    start = {"init_params": np.repeat(labels_of(rows), weights)}
-    repeated = GaussianMixture(2, covariance_type=name, max_iter=5, tol=0, **start).fit(
-        np.repeat(rows, weights, axis=0)
-    )
-    assert_allclose(weighted.covariances_, repeated.covariances_, rtol=1e-7, atol=1e-9)
-    assert_allclose(weighted.log_likelihood_, repeated.log_likelihood_, rtol=1e-10)
-
-
-@every_new_model
-def test_the_bits_do_not_depend_on_where_rows_come_from(name, rows, fits):
-    chunks = Chunks(lambda: (rows[i : i + 37] for i in range(0, len(rows), 37)), n_features=3)
-    assert_same_bits(fit(chunks, name), fits[name])
-
-
-@every_new_model
-def test_save_and_load(name, fits, rows, tmp_path):
-    fastem.save(fits[name], tmp_path / "model")
-    loaded = fastem.load(tmp_path / "model")
-    assert_same_bits(loaded, fits[name])
-    assert_array_equal(loaded.score_samples(rows), fits[name].score_samples(rows))
 
 
 @every_model

@@ -15,27 +15,10 @@ from fastem import GaussianMixture, KMeans
 from fastem.engine.e_steps import Hard, Stochastic
 from fastem.engine.loop import Fit, run_em
 from fastem.engine.stopping import PATIENCE, Patience
-from fastem.families.covariances import STRUCTURES as STRUCTURE_OF
-from fastem.families.gaussian import GaussianMixtureModel
 from fastem.sources import as_source
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES)
 unfinished = pytest.mark.filterwarnings("ignore:The fit did not converge")
-
-
-def model_of(problem):
-    structure = STRUCTURE_OF[problem.structure]
-    whiteners, _ = structure.whiten(problem.covariances)
-    return GaussianMixtureModel(structure, problem.weights, problem.means, problem.covariances, whiteners)
-
-
-def explicit_start(problem):
-    precisions = {"diag": lambda c: 1 / c, "spherical": lambda c: 1 / c}.get(problem.structure, np.linalg.inv)
-    return {
-        "weights_init": problem.weights,
-        "means_init": problem.means,
-        "precisions_init": precisions(problem.covariances),
-    }
 
 
 def after(problem, assign, n_iter):
@@ -64,7 +47,7 @@ def test_iterations_of_classification_em(structure, n_iter):
     problem = case(structure, 400, 3, 3)
     expected, joints = after(problem, lambda joint, _: np.eye(3)[joint.argmax(axis=1)], n_iter)
     mixture = GaussianMixture(3, covariance_type=structure, e_step="hard", tol=0, reg_covar=0, max_iter=n_iter)
-    mixture.set_params(**explicit_start(problem)).fit(problem.rows, sample_weight=problem.sample_weight)
+    mixture.set_params(**problem.start).fit(problem.rows, sample_weight=problem.sample_weight)
     assert_same(mixture, expected)
     bounds = [np.average(joint.max(axis=1), weights=problem.sample_weight) for joint in joints]
     assert_allclose(mixture.lower_bounds_, bounds, rtol=1e-10)
@@ -78,7 +61,7 @@ def test_iterations_of_classification_em(structure, n_iter):
 def test_the_classification_likelihood_never_falls_and_comes_to_rest(structure, shape, seed):
     problem = case(structure, *shape, seed=seed)
     source = as_source(problem.rows, problem.sample_weight)
-    model, bounds = model_of(problem), []
+    model, bounds = problem.model(), []
     for iteration in range(100):
         statistics = model.e_step(source, *Hard().arguments(iteration))
         bounds.append(statistics.lower_bound)
@@ -167,7 +150,7 @@ def test_the_chain_of_stochastic_em(structure):
 
     expected, joints = after(problem, assign, n_iter)
     source = as_source(problem.rows, problem.sample_weight)
-    fit = run_em(Fit(model_of(problem), Patience(0.0), e_step=Stochastic(seed)), source, max_iter=n_iter)
+    fit = run_em(Fit(problem.model(), Patience(0.0), e_step=Stochastic(seed)), source, max_iter=n_iter)
     for name in ("weights", "means", "covariances"):
         assert_allclose(getattr(fit.model, name), getattr(expected, name), rtol=1e-8, atol=1e-10)
     bounds = [np.average(reference.log_density(joint), weights=problem.sample_weight) for joint in joints]
@@ -250,7 +233,7 @@ def test_options_that_contradict_each_other_are_refused(options, message):
 @pytest.mark.parametrize("e_step", ["hard", "stochastic"])
 def test_a_fit_without_iterations_keeps_the_start(e_step):
     problem = case("diag", 100, 2, 2)
-    mixture = GaussianMixture(2, covariance_type="diag", e_step=e_step, max_iter=0, **explicit_start(problem))
+    mixture = GaussianMixture(2, covariance_type="diag", e_step=e_step, max_iter=0, **problem.start)
     assert_allclose(mixture.fit(problem.rows).means_, problem.means)
 
 

@@ -15,10 +15,11 @@ FEW_SHAPES = [s for s in SHAPES if s in ((1, 1, 1), (7, 2, 1), (33, 3, 5), (257,
 every_case = pytest.mark.parametrize(
     "case",
     [
-        pytest.param(case(structure, *shape), id=f"{structure}-{'x'.join(map(str, shape))}")
+        pytest.param((structure, *shape), id=f"{structure}-{'x'.join(map(str, shape))}")
         for structure in STRUCTURES
         for shape in FEW_SHAPES
     ],
+    indirect=True,
 )
 SEED, ITERATION = 12, 3
 

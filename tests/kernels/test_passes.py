@@ -1,4 +1,4 @@
-"""The fused and the scoring pass against the plain oracle.
+"""The moments of the fused pass against the plain oracle; densities are in `families/test_model_laws.py`.
 
 They are made of LLVM intrinsics, which have no meaning without a compiler: `NUMBA_DISABLE_JIT=1` cannot run them. The
 plain twin that they are compared with here is `tests/reference.py`.
@@ -7,27 +7,21 @@ plain twin that they are compared with here is `tests/reference.py`.
 import numpy as np
 import pytest
 import reference
-from cases import SHAPES, STRUCTURES, case
-from helpers import accumulated, kernel_parameters, moments, scored
+from cases import SHAPES, STRUCTURES
+from helpers import accumulated, kernel_parameters, moments
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastem.kernels.assignments import LIKELIHOOD
 
-every_case = pytest.mark.parametrize(
+pytestmark = pytest.mark.parametrize(
     "case",
     [
-        pytest.param(case(structure, *shape), id=f"{structure}-{'x'.join(map(str, shape))}")
+        pytest.param((structure, *shape), id=f"{structure}-{'x'.join(map(str, shape))}")
         for structure in STRUCTURES
         for shape in SHAPES
     ],
+    indirect=True,
 )
-pytestmark = every_case
-
-
-def test_log_likelihood_and_weight(case):
-    sums = accumulated(case, [(case.rows, case.sample_weight)])
-    assert_allclose(sums[0] + sums[1], case.sample_weight @ reference.log_density(case.log_joint), rtol=1e-12)
-    assert_allclose(sums[2], case.sample_weight.sum(), rtol=1e-14)
 
 
 def test_log_likelihood_alone_equals_that_of_the_fused_pass(case):
@@ -63,11 +57,3 @@ def expected_moments(case):
 def test_without_weights_every_row_counts_one(case):
     ones = np.ones(len(case.rows))
     assert_array_equal(accumulated(case, [(case.rows, None)]), accumulated(case, [(case.rows, ones)]))
-
-
-def test_scores(case):
-    density, labels, shares = scored(case, case.rows)
-    joint = case.log_joint
-    assert_allclose(density, reference.log_density(joint), rtol=1e-12, atol=1e-12)
-    assert_allclose(shares, reference.responsibilities(joint), rtol=1e-10, atol=1e-15)
-    assert_array_equal(labels, joint.argmax(axis=1))

@@ -4,27 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from discrete_reference import FAMILIES, Case, case, mixture_of
+from discrete_reference import FAMILIES, Case, case
 
-from fastem.families.bernoulli import BernoulliMixtureModel
-from fastem.families.categorical import CategoricalMixtureModel
-from fastem.families.multinomial import MultinomialMixtureModel
-from fastem.families.poisson import PoissonMixtureModel
 from fastem.search.discrete_moves import _pairs, _split
 
-MODELS = {
-    "bernoulli": BernoulliMixtureModel,
-    "categorical": CategoricalMixtureModel,
-    "multinomial": MultinomialMixtureModel,
-    "poisson": PoissonMixtureModel,
-}
 every_family = pytest.mark.parametrize("family", FAMILIES)
 
 
 def rows_of(problem, n_rows, seed=0):
     """Rows of the mixture and their components."""
-    levels = {} if problem.n_levels is None else {"n_levels": problem.n_levels}
-    model = MODELS[problem.family](problem.weights, problem.table, **levels)
+    model = problem.model()
     if problem.family == "multinomial":
         model = replace(model, n_trials=20.0)
     rows, labels = model.sample(n_rows, np.random.RandomState(seed))
@@ -34,8 +23,7 @@ def rows_of(problem, n_rows, seed=0):
 
 def one_component(problem, rows):
     """The model that has all rows in one component."""
-    levels = {} if problem.n_levels is None else {"n_levels": problem.n_levels}
-    blank = MODELS[problem.family](np.ones(1), problem.table[:1], **levels)
+    blank = problem._replace(weights=np.ones(1), table=problem.table[:1]).model()
     means = blank.sufficient_statistics(rows).sum(axis=0, keepdims=True)
     return replace(blank, means=means / (rows.sum() if problem.family == "multinomial" else len(rows)))
 
@@ -71,7 +59,6 @@ def test_the_optimum_near_the_truth_is_found(family, seed):
     problem = case(family, 10, 15, 8, seed=11)
     problem = Case(family, None, None, np.full(8, 1 / 8), problem.table, problem.n_levels)
     rows, _ = rows_of(problem, 4_000)
-    near = mixture_of(problem, tol=1e-7, max_iter=1_000).fit(rows).log_likelihood_
-    name = "rates_init" if family == "poisson" else "probabilities_init"
-    options = {"weights_init": None, name: None, "random_state": seed, "tol": 1e-7, "max_iter": 1_000}
-    assert mixture_of(problem, **options).fit(rows).log_likelihood_ > near - 1e-3
+    near = problem.mixture(tol=1e-7, max_iter=1_000).fit(rows).log_likelihood_
+    options = {**dict.fromkeys(problem.start), "random_state": seed, "tol": 1e-7, "max_iter": 1_000}
+    assert problem.mixture(**options).fit(rows).log_likelihood_ > near - 1e-3

@@ -22,7 +22,7 @@ def many_rows():
     rng = np.random.default_rng(0)
     means = 4 * rng.normal(size=(4, 3))
     root = np.linalg.cholesky(0.5 * np.eye(3) + 0.5)
-    return means[rng.integers(4, size=60_000)] + rng.normal(size=(60_000, 3)) @ root.T
+    return means[rng.integers(4, size=45_000)] + rng.normal(size=(45_000, 3)) @ root.T
 
 
 def test_the_best_of_old_faithful_is_that_of_mclust(of_faithful):
@@ -52,8 +52,8 @@ def test_the_best_comes_first_and_is_fitted_with_the_settings_given(faithful):
     assert best.predict(faithful).shape == (272,)
 
 
-def test_icl_asks_for_clusters(of_faithful, faithful):
-    by_icl = select(faithful, range(1, 5), criterion="icl", random_state=0)
+def test_icl_asks_for_clusters(faithful):
+    by_icl = select(faithful, range(1, 4), covariance_type=["full", "tied"], criterion="icl", random_state=0)
     assert by_icl.best_estimator_.n_components == 2
     mixture = by_icl.best_estimator_
     certainty = np.log(mixture.predict_proba(faithful).max(axis=1))
@@ -74,17 +74,17 @@ def test_held_out_likelihood(faithful):
 
 
 def test_many_rows_race(many_rows):
-    found = select(many_rows, range(2, 7), random_state=0)
+    found = select(many_rows, range(3, 6), random_state=0)
     best = found.best_estimator_
     assert (best.covariance_type, best.n_components) == ("tied", 4)
-    assert found.results_[0].n_rows == 60_000
-    behind = [trial for trial in found.results_ if trial.n_rows < 60_000]
+    assert found.results_[0].n_rows == 45_000
+    behind = [trial for trial in found.results_ if trial.n_rows < 45_000]
     assert {trial.model for trial in behind} >= {"spherical", "diag"}
-    for trial in behind[:4]:  # estimates from a sixth of the rows
+    for trial in behind[:2]:  # estimates from a part of the rows
         whole = GaussianMixture(trial.n_components, covariance_type=trial.model, random_state=0).fit(many_rows)
         assert_allclose(trial.bic, whole.bic(many_rows), rtol=0.02)
     chunks = Chunks(lambda: np.array_split(many_rows, 7), n_features=3)
-    assert select(chunks, range(2, 7), random_state=0).results_[0].bic == found.results_[0].bic
+    assert select(chunks, range(3, 6), random_state=0).results_[0].bic == found.results_[0].bic
 
 
 def test_samples_are_worth_it():
@@ -127,6 +127,7 @@ def test_failures_are_rows_of_the_table():
         select(rows, [1], covariance_type="full", estimator=estimator)
 
 
+@pytest.mark.slow
 def test_processes_change_nothing(faithful):
     alone = select(faithful, [1, 2], covariance_type=["full", "tied"], random_state=0)
     beside = select(faithful, [1, 2], covariance_type=["full", "tied"], random_state=0, n_jobs=2)

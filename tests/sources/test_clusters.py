@@ -223,6 +223,7 @@ def local_cluster():
         yield cluster, client
 
 
+@pytest.mark.slow
 def test_workers_change_no_bit(local_cluster):
     cluster, client = local_cluster
     with dask.config.set(scheduler="synchronous"):
@@ -265,6 +266,7 @@ class Killer:
                 self.killed.append(busy[0])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 def test_a_worker_that_dies_changes_no_bit(local_cluster):
     pytest.importorskip("sklearn.callback")
@@ -278,6 +280,7 @@ def test_a_worker_that_dies_changes_no_bit(local_cluster):
     assert_same_bits(found, expected)
 
 
+@pytest.mark.slow
 def test_threads_of_one_worker(monkeypatch):
     with dask.config.set(scheduler="synchronous"):
         expected = fitted(ARRAY)

@@ -12,6 +12,7 @@ import fastem
 FUZZER = Path(__file__).parents[1] / "fuzz_files.py"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs resource limits")
 def test_damaged_files_are_read_or_refused():
     environment = {**os.environ, "PYTHONPATH": str(Path(fastem.__file__).parents[1])}

@@ -132,6 +132,7 @@ sys.exit(2)
 """
 
 
+@pytest.mark.slow
 def test_a_process_survives_a_file_that_another_one_empties(tmp_path):
     rows = np.random.default_rng(0).normal(size=(400_000, 5))
     np.save(tmp_path / "rows.npy", rows)

@@ -387,6 +387,7 @@ print(peak() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs getrusage")
 @pytest.mark.parametrize("kind", ["chunks", "npy"])
 def test_memory_stays_bounded(kind, tmp_path):

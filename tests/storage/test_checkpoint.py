@@ -96,6 +96,7 @@ def killed(estimator, moment, number, monkeypatch):
     return os.WIFSIGNALED(status)
 
 
+@pytest.mark.slow
 @forks
 @pytest.mark.parametrize("moment", ["before the new file takes its place", "after it has", "in an iteration"])
 @pytest.mark.parametrize("case", CASES)
@@ -110,6 +111,7 @@ def test_killed_fits_end_with_the_same_bits(case, moment, tmp_path, monkeypatch)
     assert not list(tmp_path.glob(".*.tmp"))
 
 
+@pytest.mark.slow
 @forks
 def test_a_fit_killed_again_and_again(tmp_path, monkeypatch):
     case = CASES["two starts, accelerated"]
@@ -433,6 +435,7 @@ except Warning as warning:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 def test_a_real_signal():
     environment = {**os.environ, "PYTHONPATH": str(Path(fastem.__file__).parents[1])}

@@ -6,6 +6,7 @@ import pytest
 from fuzz import run
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.skipif(sys.platform == "win32", reason="leaves files open")
 def test_no_file_is_believed(tmp_path):
