@@ -135,6 +135,13 @@ def test_no_fit_is_worse_than_the_covariances_before(name, n_components, n_featu
     assert loss(after, scatter, shares) <= loss(before, scatter, shares) + 1e-9
 
 
+@every_model
+def test_one_component_knows_only_its_form(name):
+    scatter, shares = scatters(1, 4)[0], np.ones(1)
+    form = "VII" if name.endswith("II") else "VVI" if name.endswith("I") else "VVV"
+    assert_allclose(constrained(name, scatter, shares), constrained(form, scatter, shares), rtol=1e-9, atol=1e-12)
+
+
 @every_constraint
 def test_components_without_rows_do_not_matter(name):
     scatter, shares = scatters(3, 3)
