@@ -23,7 +23,8 @@ class Score:
         partial derivative is this plus the sum of the sample weights. NaN where the weight is zero.
     means : ndarray of shape (K, D)
     covariances : ndarray
-        Shaped like `covariances_`. For matrices all entries count as free, dL = sum_ij G_ij dSigma_ij, and G is
+        Shaped like `covariances_`; where these repeat the one covariance of all components, so does its gradient. For
+        matrices all entries count as free, dL = sum_ij G_ij dSigma_ij, and G is
         symmetric; moving an entry off the diagonal and its mirror image changes L by twice G_ij.
     """
 
@@ -73,7 +74,7 @@ def score(model: GaussianMixture, X: Any, sample_weight: Any = None) -> Score:
     with np.errstate(divide="ignore", invalid="ignore"):
         by_weights = np.where(theta.weights > 0, counts / theta.weights - statistics.weight, np.nan)
     by_means, by_covariances = theta.structure.gradient(statistics.moments, theta.means, theta.whiteners)
-    return Score(by_weights, by_means, by_covariances)
+    return Score(by_weights, by_means, theta.structure.shown(by_covariances, theta.n_components))
 
 
 def model_and_source(model: Any, X: Any, sample_weight: Any) -> tuple[GaussianMixtureModel, Source]:

@@ -55,19 +55,22 @@ class Layout:
     @property
     def names(self) -> tuple[str, ...]:
         """Of all parameters, as the attributes are indexed: 'weights[0]', 'means[0, 1]', 'covariances[0, 1, 0]'."""
-        components = [(k,) for k in range(self.n_components)]
-        entries = self.coordinates.entries(self.n_features)
-        places: dict[str, list[tuple[int, ...]]] = {
-            "weights": list(components),
+        components: list[tuple[int | str, ...]] = [(k,) for k in range(self.n_components)]
+        shared: list[tuple[int | str, ...]] = [(":",) if self.structure.repeated else ()]
+        places = {
+            "weights": components,
             "means": [(*k, j) for k in components for j in range(self.n_features)],
-            "covariances": entries
-            if self.structure.shared
-            else [(*k, *entry) for k in components for entry in entries],
+            "covariances": [
+                (*k, *entry)
+                for k in (shared if self.structure.shared else components)
+                for entry in self.coordinates.entries(self.n_features)
+            ],
         }
         return tuple(f"{name}[{', '.join(map(str, place))}]" for name in places for place in places[name])
 
     def pack(self, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
-        return np.concatenate([weights, means.ravel(), self.coordinates.pack(covariances).ravel()])
+        own = self.coordinates.pack(self.structure.of_shown(covariances))
+        return np.concatenate([weights, means.ravel(), own.ravel()])
 
     def unpack(self, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Weights, means and covariances in the shapes of the attributes; symmetric entries are repeated."""
@@ -76,4 +79,5 @@ class Layout:
             entries.reshape(-1, self.coordinates.size(self.n_features)),
             self.structure.shape(self.n_components, self.n_features),
         )
-        return weights.copy(), means.reshape(self.n_components, self.n_features).copy(), covariances
+        shown = self.structure.shown(covariances, self.n_components)
+        return weights.copy(), means.reshape(self.n_components, self.n_features).copy(), shown

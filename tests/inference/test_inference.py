@@ -138,6 +138,46 @@ def test_opg_is_the_outer_product_of_gradients_of_rows(problem):
     assert_allclose(found, expected, atol=1e-7 * np.abs(expected).max())
 
 
+SHARED = {  # the matrix from its free entries, and their names
+    "EII": (lambda entries: entries[0] * np.eye(2), ["covariances[:]"]),
+    "EEI": (np.diag, ["covariances[:, 0]", "covariances[:, 1]"]),
+    "EEE": (
+        lambda entries: np.array([entries[:2], entries[1:]]),
+        ["covariances[:, 0, 0]", "covariances[:, 1, 0]", "covariances[:, 1, 1]"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_one_covariance_shown_for_each_component(name):
+    make, names = SHARED[name]
+    entries = np.array([1.3, 0.4, 0.9])[: len(names)] if name == "EEE" else np.array([1.3, 0.9])[: len(names)]
+    rows = np.random.default_rng(0).normal(size=(40, 2)) * 1.5
+    weights, means = np.array([0.3, 0.7]), np.array([[0.0, 1.0], [1.0, -0.5]])
+
+    def log_likelihood(theta):
+        matrices = [make(theta[6:])] * 2
+        return reference.log_density(reference.log_joint(rows, theta[:2], theta[2:6].reshape(2, 2), matrices)).sum()
+
+    theta = np.concatenate([weights, means.ravel(), entries])
+    shown = {"EII": np.full(2, entries[0]), "EEI": np.stack([entries] * 2), "EEE": np.stack([make(entries)] * 2)}[name]
+    mixture = GaussianMixture.from_parameters(weights, means, shown, covariance_type=name)
+    expected = -hessian(log_likelihood, theta)
+    assert_allclose(observed_information(mixture, rows), expected, atol=1e-6 * np.abs(expected).max())
+    by_entries = gradient(log_likelihood, theta)[6:]
+    found = score(mixture, rows).covariances
+    assert found.shape == shown.shape
+    if name == "EEE":  # an entry and its mirror image move together
+        assert_allclose(found[0][[0, 1, 1], [0, 0, 1]] * [1, 2, 1], by_entries, atol=1e-6)
+    else:
+        assert_allclose(found[0].ravel(), by_entries, atol=1e-6)
+    fit = GaussianMixture(2, covariance_type=name, random_state=0, tol=1e-10, max_iter=2_000).fit(rows)
+    errors = quiet(standard_errors, fit, rows)
+    assert list(errors.names[6:]) == names
+    assert errors.covariances.shape == errors.confidence_intervals().covariances.shape[:-1] == shown.shape
+    assert_allclose(errors.covariances[0], errors.covariances[1])
+
+
 def test_score_vanishes_at_the_maximum(faithful):
     for structure in STRUCTURES:
         found = score(fitted(structure, faithful, 2), faithful)

@@ -6,7 +6,12 @@ is what the scatter of the means leaves of it.
 
 import numpy as np
 
-from fastem.families.covariances.coordinates import Coordinates, MatrixCoordinates
+from fastem.families.covariances.coordinates import (
+    Coordinates,
+    DiagonalCoordinates,
+    IsotropicCoordinates,
+    MatrixCoordinates,
+)
 from fastem.families.covariances.forms import Matrices, Number, Variances
 from fastem.families.covariances.own import Diag, Full, Spherical
 from fastem.families.covariances.structure import EPSILON, CovarianceStructure, Moments, Scatter
@@ -61,6 +66,18 @@ class Shared(CovarianceStructure):
         before, after = _between(reference.weights, reference.means), _between(weights, means)
         return reference.covariances + self.of_matrices(before) - self.of_matrices(after)
 
+    def gradient(self, moments, means, whiteners):
+        counts, first, total = moments
+        alive = counts > 0
+        shifts = first[alive] / counts[alive][:, None]
+        # From the scatter about the mean of all rows to that about the means of their components.
+        shares = counts[alive] / counts.sum()
+        within = total / counts.sum() - _between(shares, means[alive] + shifts)
+        within = within + np.einsum("k,ki,kj->ij", shares, shifts, shifts)
+        precision = self.as_matrices(self.precisions(whiteners), 1, means.shape[1])[0]
+        by_matrix = 0.5 * counts.sum() * (precision @ within @ precision - precision)
+        return first @ precision, self.of_matrices(by_matrix).reshape(whiteners.shape)
+
 
 class Tied(Shared, Matrices):
     """One matrix for all components."""
@@ -74,23 +91,11 @@ class Tied(Shared, Matrices):
     def shape(self, n_components, n_features):
         return n_features, n_features
 
-    def gradient(self, moments, means, whiteners):
-        counts, first, total = moments
-        alive = counts > 0
-        shifts = first[alive] / counts[alive][:, None]
-        # From the scatter about the mean of all rows to that about the means of their components.
-        shares = counts[alive] / counts.sum()
-        within = total / counts.sum() - _between(shares, means[alive] + shifts)
-        within = within + np.einsum("k,ki,kj->ij", shares, shifts, shifts)
-        precision = self.precisions(whiteners)
-        return first @ precision, 0.5 * counts.sum() * (precision @ within @ precision - precision)
-
 
 class EEE(Tied):
     """The same, as users of mclust see it."""
 
     name, repeated = "EEE", True
-    coordinates = None
     bayesian = False
 
     def shape(self, n_components, n_features):
@@ -101,6 +106,7 @@ class EEI(Shared, Variances):
     """One variance a feature for all components."""
 
     name, parts, repeated = "EEI", "EEI", True
+    coordinates: Coordinates | None = DiagonalCoordinates()
     student_t = True
     unshared = Diag()
 
@@ -112,8 +118,13 @@ class EII(Shared, Number):
     """One variance for all components and features."""
 
     name, parts, repeated = "EII", "EII", True
+    coordinates: Coordinates | None = IsotropicCoordinates()
     student_t = True
     unshared = Spherical()
 
     def shape(self, n_components, n_features):
         return (1,)
+
+    def gradient(self, moments, means, whiteners):
+        by_means, by_mean_of_diagonal = super().gradient(moments, means, whiteners)
+        return by_means, means.shape[1] * by_mean_of_diagonal
