@@ -55,8 +55,12 @@ class Chunks(Reader):
                 "every iteration: the factory must start a fresh iterator whenever it is called."
             )
         self._last = chunks
+        if not isinstance(chunks, Iterable):
+            raise TypeError(f"{self.name} returned a {type(chunks).__name__}, expected an iterator of arrays.")
         for number, chunk in enumerate(chunks):
             where = f"{self.name}, chunk {number}"
+            if isinstance(chunk, tuple) and len(chunk) != 2:
+                raise ValueError(f"{where}: {len(chunk)} things, expected rows, or a pair of rows and their weights")
             given, weights = chunk if isinstance(chunk, tuple) else (chunk, None)
             rows = self._rows(given, where)
             weights = None if weights is None else array_of_numbers(weights, f"{where}, weights")

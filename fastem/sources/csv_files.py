@@ -95,6 +95,8 @@ def _read_head(file: File, layout: Layout) -> Head:
     named = _has_names(file, rows, layout)
     if named and len(rows) == 1:
         raise ValueError(f"{file}: no rows after the column names")
+    if named:
+        rows[0][0] = rows[0][0].removeprefix("#").strip()  # as numpy.savetxt writes it
     names = _checked_names(file, rows[0]) if named else None
     n_bytes = max(sum(map(len, cells)) + len(cells) for cells in rows)
     return Head(names, len(rows[0]), n_blank + named, n_bytes, separator, layout.decimal)
@@ -146,8 +148,9 @@ def _has_names(file: File, rows: list[list[str]], layout: Layout) -> bool:
         _doubt(file, first, "the names of the columns", "a row, say Table(path, header=False)")
         return True
     values = [_parsed(cell, layout.decimal) or 0.0 for cell in cells]
-    rising = all(a < b for a, b in pairwise(values))
-    if rising and (len(cells) > 3 or (integers and len(cells) > 1)):
+    rising = all(a < b for a, b in pairwise(values)) and (len(cells) > 3 or (integers and len(cells) > 1))
+    shorter = all(below[c] and 2 * len(first[c]) < min(map(len, below[c])) for c in numbers)
+    if rising or shorter:
         _doubt(file, first, "a row", "the names of the columns, say Table(path, header=True)")
     return False
 

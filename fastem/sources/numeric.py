@@ -197,6 +197,8 @@ def numbers_of(series: Any, name: Any, where: str) -> np.ndarray:
         raise no_numbers(where, name, "durations" if dtype == nw.Duration else DATES)
     if dtype.is_nested():
         raise no_numbers(where, name, f"a {dtype}")
+    if dtype in (nw.Int128, nw.UInt128):  # NumPy has none
+        series = series.cast(nw.Float64)
     array = series.to_numpy()
     if array.dtype.kind == "O" and (dtype == nw.Boolean or dtype.is_decimal()):
         array = series.cast(nw.Float64).to_numpy()

@@ -30,7 +30,7 @@ def opened(files: list[File], layout: Layout) -> "ParquetFiles":
 class ParquetFiles(Columns):
     def __init__(self, files: list[File]):
         schema = _open(files[0]).schema_arrow
-        keys = [key for key in files[0].keys if key not in schema.names]
+        keys = [key for key in dict.fromkeys(key for file in files for key in file.keys) if key not in schema.names]
         super().__init__(str(files[0]), [*schema.names, *keys], files)
         self.leave_out(index_of_pandas(schema.metadata))
         self.keys = {key: [file.keys.get(key, NO_VALUE) for file in files] for key in keys}
@@ -61,7 +61,7 @@ def _open(file: File) -> Any:
 def _number_of_key(where: str, key: str, value: str) -> float:
     """The number that a folder has in its name."""
     try:
-        return math.nan if value == NO_VALUE else float(value)
+        return math.nan if value == NO_VALUE else float(value.replace("_", " "))  # Python takes 1_000, nobody else
     except ValueError:
         raise no_numbers(where, key, "text") from None
 

@@ -58,6 +58,13 @@ def test_frames_of_pandas_in_chunks(tmp_path):
     assert found.feature_names_in_.tolist() == expected.feature_names_in_.tolist() == ["a", "b", "c"]
 
 
+def test_what_is_no_chunk_is_said():
+    with pytest.raises(TypeError, match="returned a NoneType, expected an iterator of arrays"):
+        as_source(Chunks(lambda: None, n_features=2))
+    with pytest.raises(ValueError, match="chunk 0: 3 things, expected rows, or a pair of rows and their weights"):
+        as_source(Chunks(lambda: [(ROWS, WEIGHTS, 1)], n_features=2))
+
+
 def test_later_passes_are_checked_for_what_a_kernel_cannot_read():
     widths = iter([2, 3])
     source = as_source(Chunks(lambda: [np.ones((4, next(widths)))], n_features=2))

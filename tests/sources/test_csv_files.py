@@ -225,6 +225,18 @@ def test_rows_without_doubt(csv, text):
         assert names_of(csv(text)) is None
 
 
+def test_short_numbers_above_long_ones_may_be_names(tmp_path):
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(9, 2)), columns=[1.5, 0.5])
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    with pytest.warns(UserWarning, match="is taken for a row"):
+        assert len(rows_of(tmp_path / "rows.csv")) == 10
+
+
+def test_names_as_numpy_writes_them(tmp_path):
+    np.savetxt(tmp_path / "rows.csv", ROWS, delimiter=",", header="a,b,c")
+    assert names_of(tmp_path / "rows.csv") == ("a", "b", "c")
+
+
 def test_names_with_numbers_among_them(csv):
     assert names_of(csv("age,2019,2020\n1,2,3\n")) == ("age", "2019", "2020")
     table = Table(csv("who,2019,2020\nx,2.5,3.5\ny,4.5,5.5\n"), columns=[2019, "2020"])

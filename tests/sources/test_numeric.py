@@ -120,6 +120,11 @@ def test_categories_must_be_numbers():
             GaussianMixture(1).fit(frame)
 
 
+def test_integers_that_numpy_has_not():
+    frame = pl.DataFrame({"a": range(3), "b": pl.Series([1, 2, 4], dtype=pl.Int128)})
+    assert_array_equal(rows_of(as_frame(frame), "here"), [[0, 1], [1, 2], [2, 4]])
+
+
 def test_complex_columns():
     frame = FRAMES["pandas"]([1j * n for n in range(N)])
     for data in (frame, Table(frame), in_chunks(frame), dd.from_pandas(frame, npartitions=2)):

@@ -193,6 +193,18 @@ def test_a_key_without_a_value(tmp_path):
         rows_of(Table(tmp_path, columns=["a", "year"]))
 
 
+def test_keys_that_not_all_files_have_or_that_are_no_numbers(tmp_path):
+    FRAME.to_parquet(tmp_path / "a.parquet")
+    for folder in ("year=2020", "part=1_0"):
+        (tmp_path / folder).mkdir()
+        FRAME.to_parquet(tmp_path / folder / "rows.parquet")
+    assert Table(tmp_path).labels() == ["a", "b", "part", "year"]
+    with pytest.raises(ValueError, match=r"a\.parquet: row 0, column 'year'"):
+        rows_of(Table(tmp_path, columns=["a", "year"]))
+    with pytest.raises(ValueError, match="column 'part' holds text"):
+        rows_of(Table(tmp_path / "part=*", columns=["part"]))
+
+
 def test_hidden_files_are_left_out(tmp_path):
     FRAME.to_parquet(tmp_path / "rows.parquet")
     for hidden in ("_temporary.parquet", ".rows.parquet", "_delta_log/old.parquet", ".tmp/x.parquet"):
