@@ -15,7 +15,8 @@ from fastem.estimators.gaussian_mixture import GaussianMixture
 from fastem.estimators.mixture_problem import MixtureProblem
 from fastem.families.bayesian_gaussian import BayesianGaussianMixtureModel, Prior
 from fastem.families.covariances import STRUCTURES, CovarianceStructure, names_with
-from fastem.families.gaussian import GaussianMixtureModel
+from fastem.families.covariances.structure import EPSILON, TINY
+from fastem.families.gaussian import FLOOR, OVERFLOW, SMALL, GaussianMixtureModel
 from fastem.search.bayesian_gaussian import BayesianGaussianSpace
 from fastem.search.initial_values import checked_array
 from fastem.search.partitions import blank_gaussian
@@ -219,7 +220,7 @@ class BayesianGaussianMixture(EllipticalMixin, TwinMixin, BaseMixture):
         if mean is None or covariance is None:
             data_mean, data_covariance = _moments_of_rows(source)
             mean = data_mean if mean is None else mean
-            covariance = structure.of_matrices(data_covariance) if covariance is None else covariance
+            covariance = self._default_covariance(data_mean, data_covariance) if covariance is None else covariance
         shape = structure.of_matrices(np.eye(d)).shape
         covariance = np.asarray(covariance, dtype=np.float64)
         covariance = checked_array(covariance, shape, "covariance_prior") if shape else covariance
@@ -232,6 +233,26 @@ class BayesianGaussianMixture(EllipticalMixin, TwinMixin, BaseMixture):
             checked_array(mean, (d,), "mean_prior"),
             nu,
             np.asarray(covariance),
+        )
+
+    def _default_covariance(self, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+        """The covariance of the rows; if it is singular, as a prior must not be, with `reg_covar` and a little more.
+
+        Linearly dependent features get a millionth of their variances, as a covariance does that collapses in EM.
+        """
+        structure, variances = self._structure, np.diag(covariance)
+        constant = variances <= (8 * EPSILON * np.abs(mean)) ** 2
+        widened = covariance + np.diag(self.reg_covar + FLOOR * np.where(constant, 0.0, variances))
+        for matrix in (covariance, covariance + self.reg_covar * np.eye(len(mean)), widened):
+            candidate = structure.of_matrices(matrix)
+            if _is_regular(candidate, mean):
+                return candidate
+        if not (constant & ((mean == 0) | (np.abs(mean) > SMALL))).any():
+            raise ValueError("The squares of some features underflow: multiply the features by a large number.")
+        columns = ", ".join(map(str, np.flatnonzero(constant)))
+        raise ValueError(
+            f"Feature {columns} is constant, so that the covariance of the rows is no prior, and "
+            f"reg_covar={self.reg_covar:g} gives it no variance. Set reg_covar or covariance_prior, or drop it."
         )
 
     def _model(self) -> BayesianGaussianMixtureModel:
@@ -278,12 +299,28 @@ def _moments_of_rows(source: Source) -> tuple[np.ndarray, np.ndarray]:
     full, d = STRUCTURES["full"], source.n_features
     rows, weights = source.sample(1_000)
     centre = np.average(rows, axis=0, weights=weights)
-    deviations = rows.std(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        deviations = rows.std(axis=0)
+    if not np.isfinite(deviations).all():
+        raise ValueError(OVERFLOW)
     whitener = np.diag(1.0 / np.where(deviations > 0, deviations, 1.0))[None]
     moments = GaussianMixtureModel(full, np.ones(1), centre[None], whitener, whitener).e_step(source).moments
+    if not np.isfinite(moments.second).all():
+        raise ValueError(OVERFLOW)
     total, shift = moments.counts[0], moments.first[0] / moments.counts[0]
     covariance = moments.second[0] / total - np.outer(shift, shift)
     return centre + shift, covariance.reshape(d, d) * total / max(total - 1.0, np.finfo(float).tiny)
+
+
+def _is_regular(covariance: np.ndarray, mean: np.ndarray) -> bool:
+    """Whether a covariance as a prior has it, (D, D), (D,) or (), is positive-definite beyond rounding."""
+    variances = np.diag(covariance) if covariance.ndim == 2 else covariance
+    rounding = (8 * EPSILON * (np.abs(mean).max() if covariance.ndim == 0 else np.abs(mean))) ** 2
+    if not (np.isfinite(covariance).all() and (variances > np.maximum(rounding, TINY)).all()):
+        return False
+    scales = np.sqrt(variances)
+    correlations = covariance / np.outer(scales, scales) if covariance.ndim == 2 else np.eye(1)
+    return bool(np.linalg.eigvalsh(correlations)[0] > 64 * EPSILON * len(correlations))
 
 
 def _check_positive(covariance: np.ndarray) -> None:

@@ -75,6 +75,8 @@ class CategoricalMixture(DiscreteMixture):
         A component that lost all its rows has weight zero.
     probabilities_ : list of ndarray of shape (n_components, levels of the column)
         One array per column; rows sum to one.
+    n_observed_levels_ : ndarray of shape (n_features_in_,)
+        Levels that rows of positive weight have: unless `n_levels` declares more, these are what `bic` and `aic` count.
     n_levels_ : ndarray of shape (n_features_in_,)
         Number of levels of each column; rows with other levels are refused.
     converged_ : bool
@@ -134,10 +136,14 @@ class CategoricalMixture(DiscreteMixture):
 
     def _levels_of(self, source):
         """What `n_levels` says, or as many as the rows have; never fewer than the rows have."""
+        observed = [np.zeros(1, dtype=bool)] * source.n_features
         found = np.zeros(source.n_features, dtype=np.int64)
-        for block in source.blocks():
-            if len(block.rows):
-                found = np.maximum(found, block.rows.max(axis=0).astype(np.int64) + 1)
+        for rows, weights in source.blocks():
+            if len(rows):
+                found = np.maximum(found, rows.max(axis=0).astype(np.int64) + 1)
+                counted = rows if weights is None else rows[weights > 0]
+                observed = [_observed(column, before) for column, before in zip(counted.T, observed, strict=True)]
+        self.n_observed_levels_ = np.array([np.count_nonzero(levels) for levels in observed])
         if self.n_levels is None:
             return found
         wanted = np.asarray(self.n_levels)
@@ -153,6 +159,11 @@ class CategoricalMixture(DiscreteMixture):
         return wanted
 
     # what the family adds ---------------------------------------------------------------------------------------------
+
+    def _options(self):
+        """Levels that never occur are no parameters, unless they have been declared."""
+        every = self.n_levels is not None or not hasattr(self, "n_observed_levels_")
+        return {**super()._options(), "n_counted": None if every else int(self.n_observed_levels_.sum())}
 
     def _model_with(self, weights, means):
         n_levels = np.array([np.shape(column)[-1] for column in means])
@@ -184,3 +195,10 @@ class CategoricalMixture(DiscreteMixture):
         if (joined < 0).any() or not np.allclose(totals, 1.0, rtol=0, atol=1e-6):
             raise ValueError(f"The rows of the arrays of '{name}' should be non-negative and sum to one.")
         return joined / np.repeat(totals, blank.n_levels, axis=1)
+
+
+def _observed(column: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Which levels a column has, or had before, as a mask."""
+    present = np.bincount(column.astype(np.int64), minlength=len(before)) > 0
+    present[: len(before)] |= before
+    return present

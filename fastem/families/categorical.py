@@ -20,6 +20,8 @@ class CategoricalMixtureModel(DiscreteMixtureModel):
     Attributes
     ----------
     n_levels : ndarray of shape (D,)
+    n_counted : int or None
+        Levels of all columns that count as parameters; None stands for all.
     """
 
     n_levels: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
@@ -32,13 +34,15 @@ class CategoricalMixtureModel(DiscreteMixtureModel):
         if levels.sum() != self.means.shape[1]:  # the kernel looks a level up where the column begins
             raise ValueError(f"n_levels has {levels.sum()} levels, means {self.means.shape[1]}")
 
+    n_counted: int | None = None
+
     @property
     def n_features(self) -> int:
         return len(self.n_levels)
 
     @property
     def _n_free_means(self) -> int:
-        return int((self.n_levels - 1).sum())
+        return (int(self.n_levels.sum()) if self.n_counted is None else self.n_counted) - self.n_features
 
     @property
     def _starts(self) -> np.ndarray:

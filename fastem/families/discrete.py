@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from fastem.sources import Source
 EMPTY = 1e-13  # share of the rows below which a component has no row to itself: its sums are rounding
 IMPOSSIBLE = -1e200  # a log-likelihood that no possible rows have
 LEAST_SCALE = 0.03  # of a residual: a value that is nearly never seen is not to decide alone
+ROUNDING = 16 * np.finfo(np.float64).eps  # of a log-likelihood, as a share of the counts in it
 TINY = np.finfo(np.float64).tiny
 ENOUGH_ROWS = 10  # rows that a component should expect to have
 NEAREST = 0.01  # of its distance to the edge of the possible values a parameter keeps in an extrapolation
@@ -71,7 +72,10 @@ class DiscreteMixtureModel(LikelihoodModel):
     fit_weights: bool = True
     row_terms: float | None = None
 
-    bound_slack: ClassVar[float] = 0.0  # the prior is in the bound: nothing takes it down
+    @property
+    def bound_slack(self) -> float:
+        """The prior is in the bound, so nothing takes it down but rounding: x log p of counts x that are large."""
+        return 0.0
 
     # what a family adds -----------------------------------------------------------------------------------------------
 
@@ -133,7 +137,7 @@ class DiscreteMixtureModel(LikelihoodModel):
     @property
     def n_parameters(self) -> int:
         """Free parameters: means, and weights unless they are fixed."""
-        return self.n_components * self._n_free_means + self.fit_weights * (self.n_components - 1)
+        return self.n_alive * self._n_free_means + self.fit_weights * (self.n_alive - 1)
 
     @staticmethod
     def rows_per_component(n_features: int) -> int:
@@ -169,7 +173,8 @@ class DiscreteMixtureModel(LikelihoodModel):
         parameters = self._parameters(with_row_terms=False) if known else self.kernel_parameters
         added = source.total(partial(accumulated, parameters, assignment=assignment))
         log_likelihood = float(added[0] + added[1])
-        if not log_likelihood > IMPOSSIBLE:
+        weight = float(added[2])
+        if not log_likelihood > IMPOSSIBLE * max(weight, 1.0):
             raise ValueError(
                 "Some rows are impossible under every component: they have values of probability zero. Set "
                 "pseudo_count to a positive number, or choose another start."
@@ -179,11 +184,17 @@ class DiscreteMixtureModel(LikelihoodModel):
             row_terms = self.row_terms
             log_likelihood += row_terms
         log_prior = float(self._log_prior(counts, sums)) if self.pseudo_count else 0.0
-        return Statistics(log_likelihood, log_prior, counts, sums, row_terms)
+        statistics = Statistics(log_likelihood, log_prior, counts, sums, row_terms)
+        if not statistics.weight or not np.isfinite(statistics.lower_bound):
+            raise ValueError(
+                f"The weights of the rows sum to {weight:g}, and what is summed with them leaves the range of doubles. "
+                "Rescale sample_weight."
+            )
+        return statistics
 
     def log_likelihood(self, source: Source) -> tuple[float, float]:
         total, weight = super().log_likelihood(source)
-        return total if total > IMPOSSIBLE else -np.inf, weight
+        return total if total > IMPOSSIBLE * max(weight, 1.0) else -np.inf, weight
 
     def evaluate(self, rows: np.ndarray, **outputs: np.ndarray) -> None:
         super().evaluate(rows, **outputs)
@@ -206,7 +217,8 @@ class DiscreteMixtureModel(LikelihoodModel):
         """
         empty = statistics.counts <= EMPTY * statistics.weight
         counts = np.where(empty, 1.0, statistics.counts)
-        estimated = self._estimate(counts, statistics.sums)
+        with np.errstate(over="ignore", invalid="ignore"):  # the E-step finds it out
+            estimated = self._estimate(counts, statistics.sums)
         means = np.where(empty[:, None], self.means, estimated)
         weights = self.weights
         if self.fit_weights:

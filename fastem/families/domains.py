@@ -5,6 +5,7 @@ Bound to the name of the estimator (`functools.partial`) they are what `validate
 
 import numpy as np
 
+GREATEST_COUNT = 1e15
 MAX_LEVELS = 2**16  # of a column: more are identifiers or measurements
 
 
@@ -21,6 +22,8 @@ def counts(estimator: str, rows: np.ndarray, first_row: int) -> None:
     _refuse(rows < 0, rows, first_row, f"Negative values in data passed to {estimator}")
     if rows.dtype.kind == "f":
         _refuse(rows != np.floor(rows), rows, first_row, f"{estimator} takes whole numbers only")
+    message = f"{estimator} takes counts up to {GREATEST_COUNT:.0e}, whose units a double still has"
+    _refuse(rows > GREATEST_COUNT, rows, first_row, message)
 
 
 def any_levels(estimator: str, rows: np.ndarray, first_row: int) -> None:

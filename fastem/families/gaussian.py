@@ -19,6 +19,8 @@ from fastem.sources import Source
 
 EMPTY = 1e-13  # share of the rows below which a component has no row to itself: its sums are rounding
 LOST = 1e-6  # share of the weight that may be lost to rows whose densities underflow
+OVERFLOW = "The squares of some features overflow. Rescale the features or remove outliers."
+LEAST_WEIGHT = 1e-300  # of all rows: shares of it lose their digits
 SMALL = 1e-130  # a number whose deviations, as far as it has the digits for them, have squares that underflow
 SUPPORTED = 40.0  # nats a feature that a start is the worse for each variance that is `reg_covar` alone
 LACKING = 100.0  # nats, for each row that a component has too few
@@ -48,6 +50,8 @@ class Statistics(NamedTuple):
 
 def check_that_rows_are_in_range(counts: np.ndarray, weight: float) -> None:
     """Raise ValueError if more than rounding of the weight has found no component, given sums of responsibilities."""
+    if weight < LEAST_WEIGHT:
+        raise ValueError(f"The weights of the rows sum to {weight:g}: multiply sample_weight by a large number.")
     if not counts.sum() > (1 - LOST) * weight:
         raise ValueError(
             "The densities of some rows underflow: they lie too far from every component. Rescale the features, "
@@ -104,8 +108,8 @@ class GaussianMixtureModel(LikelihoodModel):
     @property
     def n_parameters(self) -> int:
         """Free parameters: weights, means, covariances."""
-        free = self.structure.n_parameters(self.n_components, self.n_features)
-        return free + self.n_components * self.n_features + self.n_components - 1
+        alive = self.n_alive
+        return self.structure.n_parameters(alive, self.n_features) + alive * self.n_features + alive - 1
 
     @staticmethod
     def rows_per_component(n_features: int) -> int:
@@ -202,7 +206,7 @@ class GaussianMixtureModel(LikelihoodModel):
         with np.errstate(over="ignore", invalid="ignore"):
             raw = structure.estimate(moments, counts, shifts, centred)
         if not (np.isfinite(moments.second).all() and np.isfinite(raw).all()):
-            raise ValueError("The squares of some features overflow. Rescale the features or remove outliers.")
+            raise ValueError(OVERFLOW)
         own = structure.widen(raw, np.full(means.shape[1], self.reg_covar))
         if not structure.shared:
             own[empty] = self.covariances[empty]

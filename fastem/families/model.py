@@ -100,7 +100,12 @@ class LikelihoodModel(MixtureModel):
     @property
     @abstractmethod
     def n_parameters(self) -> int:
-        """Free parameters."""
+        """Free parameters; components of weight zero have none."""
+
+    @property
+    def n_alive(self) -> int:
+        """Components of positive weight."""
+        return int(np.count_nonzero(self.weights))
 
     @abstractmethod
     def stepwise(self: L, statistics: Any, rate: float) -> L:

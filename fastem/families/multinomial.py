@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import xlogy
 
-from fastem.families.discrete import LEAST_SCALE, NEAREST, TINY, DiscreteMixtureModel, Statistics
+from fastem.families.discrete import LEAST_SCALE, NEAREST, ROUNDING, TINY, DiscreteMixtureModel, Statistics
 from fastem.kernels.families import linear
 
 
@@ -28,6 +28,10 @@ class MultinomialMixtureModel(DiscreteMixtureModel):
     @property
     def n_features(self) -> int:
         return self.means.shape[1]
+
+    @property
+    def bound_slack(self) -> float:
+        return float(ROUNDING * self.n_trials)
 
     @property
     def _n_free_means(self) -> int:

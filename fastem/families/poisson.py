@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import xlogy
 
-from fastem.families.discrete import NEAREST, DiscreteMixtureModel, Statistics
+from fastem.families.discrete import NEAREST, ROUNDING, DiscreteMixtureModel, Statistics
 from fastem.kernels.families import linear
 
 
@@ -21,6 +21,10 @@ class PoissonMixtureModel(DiscreteMixtureModel):
     @property
     def n_features(self) -> int:
         return self.means.shape[1]
+
+    @property
+    def bound_slack(self) -> float:
+        return float(ROUNDING * self.weights @ np.abs(xlogy(self.means, self.means)).sum(axis=1))
 
     @property
     def _n_free_means(self) -> int:

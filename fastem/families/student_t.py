@@ -98,7 +98,7 @@ class StudentTMixtureModel(LikelihoodModel):
     @property
     def n_parameters(self) -> int:
         """Free parameters: weights, means, scales, degrees of freedom."""
-        return self.gaussian.n_parameters + {"free": self.n_components, "shared": 1, "fixed": 0}[self.freedom]
+        return self.gaussian.n_parameters + {"free": self.n_alive, "shared": 1, "fixed": 0}[self.freedom]
 
     @property
     def repairs(self) -> tuple[int | None, ...]:

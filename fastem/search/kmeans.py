@@ -29,8 +29,9 @@ class Sample(NamedTuple):
         order = seeding.canonical_order(block.rows)
         weights = np.ones(len(order)) if block.weights is None else block.weights[order]
         rows = block.rows[order]
-        mean = np.einsum("n,nd->d", weights, rows) / weights.sum()
-        rows -= mean
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = np.einsum("n,nd->d", weights, rows) / weights.sum()
+            rows -= mean
         return cls(rows, weights, mean, len(rows) < size)
 
 
@@ -59,7 +60,22 @@ class CenterSearch:
 
     @cached_property
     def mean_variance(self) -> float:
-        """The variance of a feature, averaged over the features; takes a pass if the sample is not complete."""
+        """The variance of a feature, averaged over the features; takes a pass if the sample is not complete.
+
+        Raises
+        ------
+        ValueError
+            If the inertia of a single cluster is no number: that of any other could be none either.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = self._mean_variance()
+        if not np.isfinite(found):
+            raise ValueError(
+                "The squares of some features overflow, or sums of sample_weight: rescale them, or remove outliers."
+            )
+        return found
+
+    def _mean_variance(self) -> float:
         sample = self.sample
         if sample.complete:
             squares = np.einsum("n,nd,nd->", sample.weights, sample.rows, sample.rows)
