@@ -11,11 +11,11 @@ import matplotlib.pyplot as plt
 
 
 def series(charts):
-    """For each benchmark of a pass its labels, and the values (commits, labels) of the commits that were measured."""
+    """Each benchmark of a pass on one thread, the commits that were measured, and the values (commits, cases)."""
     index = json.loads((charts / "index.json").read_text(encoding="utf-8"))
     for name, benchmark in index["benchmarks"].items():
-        paths = sorted(charts.glob(f"graphs/**/{name}.json"))
-        if not name.startswith("passes.Pass.") or not paths:
+        paths = sorted(charts.glob(f"graphs/arch-*/**/{name}.json"))
+        if not name.startswith("passes.PassOnOneThread.") or not paths:
             continue
         points = json.loads(paths[0].read_text(encoding="utf-8"))
         revisions = [revision for revision, _ in points]
@@ -25,7 +25,7 @@ def series(charts):
 
 
 def draw(charts, path):
-    """A line for each covariance structure over the commits, in the time that they took for the same work."""
+    """A line for each covariance structure over the commits."""
     figure, axis = plt.subplots(figsize=(9, 4), layout="constrained")
     for benchmark, hashes, values in series(charts):
         labels = [" ".join(parts) for parts in _combinations(benchmark["params"])]
