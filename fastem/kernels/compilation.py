@@ -41,8 +41,9 @@ class KernelCompiler(compiler.Compiler):
 
 
 def _compile(function, **options):
-    # 'contract' alone: sums may not be reordered (their bits would depend on the vector width), NaN keeps its meaning.
-    fixed = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}, "pipeline_class": KernelCompiler}
+    # No 'fastmath': sums may not be reordered (their bits would depend on the vector width), NaN keeps its meaning, and
+    # products and sums are fused where the kernels say so, not where a machine can.
+    fixed = {"nogil": True, "error_model": "numpy", "pipeline_class": KernelCompiler}
     dispatcher = numba.njit(**fixed, **options)(function)
     dispatcher._cache = KernelCache(function)
     return dispatcher

@@ -1,11 +1,6 @@
 """The kernels of discrete families against SciPy, and the same bits however rows arrive."""
 
 import hashlib
-import os
-import platform
-import subprocess
-import sys
-from pathlib import Path
 
 import discrete_reference as reference
 import numba
@@ -14,7 +9,6 @@ import pytest
 from discrete_reference import FAMILIES, SHAPES, case
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import gammaln
-from test_same_bits import WITHOUT_AVX512
 
 from fastem.kernels import accumulation
 from fastem.kernels.vectors import elementary
@@ -138,16 +132,6 @@ def digest(family, rows=None):
     rows = problem.rows if rows is None else rows
     results = [sums_of(family, [(rows, problem.sample_weight)]), *scored(problem.model(), rows).values()]
     return hashlib.sha256(b"".join(result.tobytes() for result in results)).hexdigest()
-
-
-@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="not x86-64")
-def test_a_processor_without_avx512():
-    code = "from test_discrete_kernels import *; print(*[digest(family) for family in FAMILIES])"
-    here = Path(__file__).parent
-    path = os.pathsep.join([str(here), str(here.parent), *sys.path])
-    environment = os.environ | WITHOUT_AVX512 | {"PYTHONPATH": path}
-    answer = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert answer.stdout.split() == [digest(family) for family in FAMILIES]
 
 
 # log factorials -------------------------------------------------------------------------------------------------------

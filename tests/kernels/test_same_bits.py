@@ -1,14 +1,9 @@
-"""One order of all sums: the same bits for any layout, chunking, number of threads, process and instruction set."""
+"""One order of all sums: the same bits for any layout, chunking, number of threads and process."""
 
 import hashlib
 import multiprocessing
-import os
-import platform
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from pathlib import Path
 
 import numba
 import numpy as np
@@ -20,7 +15,6 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from fastem.kernels import passes, threads
-from fastem.kernels.vectors.simd import BLOCK_VECTORS  # noqa: F401  the subprocess prints it
 from fastem.sources import Block, as_source
 
 N_ROWS = 20_001  # more tiles than lanes, and a last row of its own
@@ -204,16 +198,3 @@ def test_a_forked_child(many_threads):
     expected = [digest(structure) for structure in STRUCTURES]
     with multiprocessing.get_context("fork").Pool(1) as pool:
         assert pool.map_async(digest, STRUCTURES).get(timeout=120) == expected
-
-
-WITHOUT_AVX512 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma,+bmi,+bmi2,+sse4.2"}
-
-
-@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="not x86-64")
-def test_a_processor_without_avx512():
-    code = "from test_same_bits import *; print(BLOCK_VECTORS, *[digest(s) for s in STRUCTURES])"
-    here = Path(__file__).parent
-    path = os.pathsep.join([str(here), str(here.parent), *sys.path])
-    environment = os.environ | WITHOUT_AVX512 | {"PYTHONPATH": path}
-    answer = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert answer.stdout.split() == ["1", *[digest(structure) for structure in STRUCTURES]]

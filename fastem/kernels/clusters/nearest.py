@@ -26,6 +26,7 @@ from fastem.kernels.vectors.simd import (
     PANEL_VECTORS,
     WIDTH,
     Vectors,
+    fused,
     padded,
     vectorised,
 )
@@ -93,7 +94,7 @@ def half_squares(parameters):
     for k in range(constants.size):
         total = 0.0
         for j in range(k * stride, k * stride + parameters.origin.size):
-            total += centers[j] * centers[j]
+            total = fused(centers[j], centers[j], total)
         constants[k] = -0.5 * total
 
 

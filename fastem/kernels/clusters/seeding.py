@@ -11,7 +11,7 @@ from fastem.kernels.clusters.nearest import KMeansParameters, add_to_clusters, a
 from fastem.kernels.compilation import inlined, jitted
 from fastem.kernels.tiles import aligned_doubles
 from fastem.kernels.vectors.blocks import BLOCK
-from fastem.kernels.vectors.simd import BLOCK_VECTORS, PANEL, WIDTH, padded, vectorised
+from fastem.kernels.vectors.simd import BLOCK_VECTORS, PANEL, WIDTH, fused, padded, vectorised
 
 padded_inline = inlined(padded)
 FAR = 1e300  # beyond every squared distance; not inf, whose product with a zero weight is NaN
@@ -91,7 +91,7 @@ def kmeans_plusplus(rows, weights, uniforms, n_clusters, n_candidates):
 def _running_sum(weights, factors, cumulative):
     total = 0.0
     for row in range(weights.size):
-        total += weights[row] * factors[row]
+        total = fused(weights[row], factors[row], total)
         cumulative[row] = total
     return total
 
@@ -245,6 +245,6 @@ def _move(parameters, counts, sums):
         if counts[k] > 0.0:
             for i in range(k * stride, (k + 1) * stride):
                 new = sums[i] / counts[k]
-                moved += (new - parameters.centers[i]) ** 2
+                moved = fused(new - parameters.centers[i], new - parameters.centers[i], moved)
                 parameters.centers[i] = new
     return moved

@@ -19,7 +19,7 @@ def _score(v, p, n_panels, tile):
 
     def score(k, square, where):
         v.store(square, tile.auxiliary, where)
-        return v.subtract(v.broadcast(p.constants, k), v.multiply(v.broadcast(p.precisions, k), square))
+        return v.fma(v.negate(v.broadcast(p.precisions, k)), square, v.broadcast(p.constants, k))
 
     blocks.score_by_distances(v, p, n_panels, tile.panels, tile, score)
 

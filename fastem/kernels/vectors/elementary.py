@@ -100,8 +100,8 @@ def log(v: Vectors, x: ir.Value) -> ir.Value:
     s = v.divide(f, v.add(f, v.constant(2.0)))
     z = v.multiply(s, s)
     half_square = v.multiply(v.multiply(f, f), v.constant(0.5))
-    remainder = v.multiply(_horner(v, LOG_COEFFICIENTS, z), z)
-    small = v.fma(s, v.add(half_square, remainder), v.multiply(exponent, v.constant(LN2_LOW)))
+    together = v.fma(_horner(v, LOG_COEFFICIENTS, z), z, half_square)
+    small = v.fma(s, together, v.multiply(exponent, v.constant(LN2_LOW)))
     return v.fma(exponent, v.constant(LN2_HIGH), v.subtract(f, v.subtract(half_square, small)))
 
 
@@ -115,6 +115,6 @@ def log_factorial(v: Vectors, x: ir.Value) -> ir.Value:
     for n in range(2, STIRLING_SHIFT + 1):
         product = v.multiply(product, v.add(x, v.constant(float(n))))
     inverse = v.divide(v.constant(1.0), z)
-    series = v.multiply(_horner(v, STIRLING_COEFFICIENTS, v.multiply(inverse, inverse)), inverse)
+    series = _horner(v, STIRLING_COEFFICIENTS, v.multiply(inverse, inverse))
     main = v.fma(v.subtract(z, v.constant(0.5)), log(v, z), v.subtract(v.constant(HALF_LOG_2_PI), z))
-    return v.subtract(v.add(main, series), log(v, product))
+    return v.subtract(v.fma(series, inverse, main), log(v, product))

@@ -154,6 +154,9 @@ class Vectors:
     def divide(self, a: ir.Value, b: ir.Value) -> ir.Value:
         return self.builder.fdiv(a, b)
 
+    def negate(self, a: ir.Value) -> ir.Value:
+        return self.builder.fneg(a)
+
     def fma(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
         """a * b + c in one rounding."""
         return self._call("fma", a, b, c)
@@ -274,6 +277,16 @@ class Vectors:
             return body(offset, b.mul(i, self.index(BLOCK_VECTORS * self.width)), *carried)
 
         return self.loop(b.mul(n_panels, self.index(parts)), state, step)
+
+
+@intrinsic
+def fused(_context, a, b, c):
+    """a * b + c of numbers in one rounding, whatever the machine has for it."""
+
+    def codegen(_context, builder, _signature, arguments):
+        return builder.fma(*arguments)
+
+    return types.float64(types.float64, types.float64, types.float64), codegen
 
 
 def vectorised(emit: Callable[..., ir.Value | None]) -> Callable[..., int]:
