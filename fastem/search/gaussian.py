@@ -14,6 +14,7 @@ from fastem.search.space import SearchSpace
 from fastem.sources import Block, Source
 
 MOST_STARTS = 512  # components up to which more than one start is tried
+FEW = 64  # components up to which five are, else three
 
 
 class GaussianSpace(SearchSpace[GaussianMixtureModel]):
@@ -41,10 +42,13 @@ class GaussianSpace(SearchSpace[GaussianMixtureModel]):
         """k-means in units of the deviations, for mixtures do not depend on units, and in those of the users, which say
         what is noise where features are alike: pixels at the margin of a picture hardly vary.
         """
-        yield "kmeans", self.coordinates(seeds)
+        in_deviations = "kmeans", self.coordinates(seeds)
+        yield in_deviations
         if 1 < self.n_components <= MOST_STARTS:
-            in_proportion = seeding.standardised(*seeds, together=True)
-            yield from [("kmeans", in_proportion)] * 2
+            in_proportion = "kmeans", seeding.standardised(*seeds, together=True)
+            yield from (in_proportion, in_deviations)
+            if self.n_components <= FEW:
+                yield from (in_proportion, in_deviations)
 
     def moves(self, seeds: Seeds, random_state: np.random.RandomState) -> GaussianMoves:
         return GaussianMoves(seeds, random_state)
