@@ -92,3 +92,14 @@ def test_the_canonical_order_is_that_of_the_values():
     ordered = rows[seeding.canonical_order(rows)]
     assert_array_equal(shuffled[seeding.canonical_order(shuffled)], ordered)
     assert_array_equal(ordered[::2], ordered[1::2])
+
+
+def test_partitions_that_agree_but_for_few_rows_are_the_same():
+    labels = np.repeat([0, 1, 2], 100)
+    renamed = np.array([2, 0, 1])[labels]
+    assert seeding.same_partition(labels, renamed, 3)
+    renamed[:9] = 0
+    assert seeding.same_partition(labels, renamed, 3)
+    renamed[:10] = 0
+    assert not seeding.same_partition(labels, renamed, 3)
+    assert not seeding.same_partition(labels, np.minimum(labels, 1), 3)
