@@ -88,4 +88,5 @@ html_theme_options = {
     "pygments_light_style": "friendly",
     "pygments_dark_style": "github-dark",
 }
-html_sidebars = {"start_here": [], "performance": [], "changelog": [], "auto_gallery/index": []}
+ALONE = "start_here", "from_scikit_learn", "performance", "benchmarks", "changelog", "auto_gallery/index"
+html_sidebars = {page: [] for page in (*ALONE, "add_a_family", "add_a_covariance", "add_a_source")}
