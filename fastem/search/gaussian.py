@@ -14,7 +14,7 @@ from fastem.search.space import SearchSpace
 from fastem.sources import Block, Source
 
 MOST_STARTS = 512  # components up to which more than one start is tried
-FEW = 64  # components up to which five are, else three
+FEW = 64  # components up to which four are, else three
 
 
 class GaussianSpace(SearchSpace[GaussianMixtureModel]):
@@ -46,9 +46,9 @@ class GaussianSpace(SearchSpace[GaussianMixtureModel]):
         yield in_deviations
         if 1 < self.n_components <= MOST_STARTS:
             in_proportion = "kmeans", seeding.standardised(*seeds, together=True)
-            yield from (in_proportion, in_deviations)
+            yield from (in_proportion, in_proportion)
             if self.n_components <= FEW:
-                yield from (in_proportion, in_deviations)
+                yield in_deviations
 
     def moves(self, seeds: Seeds, random_state: np.random.RandomState) -> GaussianMoves:
         return GaussianMoves(seeds, random_state)
