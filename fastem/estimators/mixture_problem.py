@@ -204,8 +204,8 @@ class LikelihoodProblem(MixtureProblem):
         few = np.flatnonzero((weights > 0) & (weights * source.n_candidates < FEW_ROWS)).tolist()
         if few:
             messages.append(
-                f"Components {few} have the rows of one or two, outliers perhaps. Use fewer components, look at these "
-                "rows, or fit a StudentTMixture, which outliers do not move."
+                f"Components {few} have the rows of one or two, outliers perhaps. Look at these rows, use fewer "
+                "components, or, for measurements, a StudentTMixture, which outliers do not move."
             )
         return messages
 

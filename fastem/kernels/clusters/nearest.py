@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from fastem.kernels.compilation import inlined, jitted
-from fastem.kernels.tiles import NOWHERE, aligned_doubles, transposed
+from fastem.kernels.tiles import aligned_doubles, transposed
 from fastem.kernels.vectors.blocks import BLOCK, score_by_squares
 from fastem.kernels.vectors.simd import (
     BLOCK_VECTORS,
@@ -30,6 +30,8 @@ from fastem.kernels.vectors.simd import (
     padded,
     vectorised,
 )
+
+LEAST = -np.finfo(np.float64).max  # below every score: those of rows whose squares just do not overflow, too
 
 
 class KMeansParameters(NamedTuple):
@@ -110,7 +112,7 @@ def assign(v, p, n_panels, tile):
         x = v.at(tile.panels, offset)
         places = [b.add(rows, v.index(c * WIDTH)) for c in range(BLOCK_VECTORS)]
         for place in places:
-            v.store(v.constant(NOWHERE), tile.top, place)
+            v.store(v.constant(LEAST), tile.top, place)
             _store_integers(v, v.integers(0), tile.labels, place)
 
         def clusters(first, count):
