@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from fastem.kernels.compilation import announce
+
 
 @contextmanager
 def watched(model: Any, console: Console | None = None) -> Iterator[None]:
@@ -16,6 +18,7 @@ def watched(model: Any, console: Console | None = None) -> Iterator[None]:
     if not console.is_terminal:
         yield
         return
+    announce(lambda: console.print("compiling, once on this machine"))
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True) as progress:
         try:

@@ -15,6 +15,7 @@ from fastem.engine.restarts import Record, remaining, resumed
 from fastem.estimators.callbacks import Tasks
 from fastem.estimators.generators import generator_of
 from fastem.estimators.problem import LARGEST_SEED, Problem
+from fastem.kernels.compilation import announce
 from fastem.registry import warn
 from fastem.sources import Source
 from fastem.storage.checkpoint import Checkpoint, described
@@ -30,6 +31,8 @@ CONSTRAINTS: dict[str, list] = {
 def fit(problem: Problem, X: Any, y: Any, sample_weight: Any) -> Any:
     """Fit the estimator of the problem to the rows and return it."""
     own = problem.estimator
+    if own.verbose:
+        announce(_say_that_it_compiles)
     with generator_of(own.random_state, lent=callable(problem.init)) as generator:
         checkpoint, record, random_state = _begin(own, generator)
         seed = random_state.randint(LARGEST_SEED)
@@ -68,6 +71,10 @@ def fit(problem: Problem, X: Any, y: Any, sample_weight: Any) -> Any:
     vars(own).pop("_first_rows", None)
     own._remember_settings()
     return own
+
+
+def _say_that_it_compiles() -> None:
+    print("Compiling kernels, once on this machine.")
 
 
 def _keep(checkpoint: Checkpoint, record: Record, run: Fit) -> None:

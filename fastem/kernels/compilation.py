@@ -2,6 +2,8 @@
 
 import gc
 import os
+from collections.abc import Callable
+from contextvars import ContextVar
 
 import numba
 from numba import config
@@ -16,6 +18,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=global_compiler_lock.acquire, after_in_parent=release, after_in_child=release)
 
 
+_announcement: ContextVar[Callable[[], None] | None] = ContextVar("announcement", default=None)
+
+
+def announce(say: Callable[[], None]) -> None:
+    """Call `say` before the next kernel that this thread has to compile, once: it takes seconds."""
+    _announcement.set(say)
+
+
 class KernelCompiler(compiler.Compiler):
     """Numba's compiler as far as kernels need it: an eighth faster, for the same speed of what it makes.
 
@@ -28,6 +38,10 @@ class KernelCompiler(compiler.Compiler):
 
     def compile_extra(self, func):
         """Compile a function. Numba holds its lock on all compilation meanwhile."""
+        say = _announcement.get()
+        if say is not None:
+            _announcement.set(None)
+            say()
         level, collecting = config.OPT, gc.isenabled()
         if "NUMBA_OPT" not in os.environ:
             config.OPT = type(level)(self.LEVEL)

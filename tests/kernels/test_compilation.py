@@ -15,7 +15,7 @@ from numba import config, njit, types
 from numba.extending import intrinsic
 from numpy.testing import assert_array_equal
 
-from fastem.kernels.compilation import KernelCompiler
+from fastem.kernels.compilation import KernelCompiler, announce, jitted
 from fastem.kernels.threads import address_of, call_at
 
 
@@ -99,3 +99,20 @@ def test_another_process_finds_the_machine_code(tmp_path):
     found = [run(text=True).stdout.split() for _ in range(2)]
     parallel = "1" if numba.config.NUMBA_NUM_THREADS > 1 else "0"
     assert found == [["0", "0", "0"], ["1", parallel, parallel]]
+
+
+def test_compiling_is_announced_once():
+    def increment(x):
+        return x + 1
+
+    def double(x):
+        return 2 * x
+
+    said = []
+    functions = [jitted(increment), jitted(double)]
+    for function in functions:
+        function._cache = numba.core.caching.NullCache()  # no folder holds them
+    announce(lambda: said.append(1))
+    assert not said
+    assert [function(4) for function in functions] == [5, 8]
+    assert said == [1]
