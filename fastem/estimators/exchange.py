@@ -32,7 +32,8 @@ SHARED = (
     "feature_names_in_",
 )
 
-BY_DIMENSIONS = {1: "spherical", 2: "diag", 3: "full", 0: "tied"}  # of arrays of covariances, one a component
+COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")  # of scikit-learn
+BY_DIMENSIONS = {1: "spherical", 2: "diag", 3: "full"}  # what holds arrays of covariances, one a component
 
 
 class TwinMixin:
@@ -55,7 +56,7 @@ class TwinMixin:
         known = twin_type().get_params()
         own: Any = self
         parameters = {name: value for name, value in own.get_params(deep=False).items() if name in known}
-        if parameters.get("covariance_type", "full") not in BY_DIMENSIONS.values():  # one of mclust's names
+        if parameters.get("covariance_type", "full") not in COVARIANCE_TYPES:  # one of mclust's names
             parameters["covariance_type"] = BY_DIMENSIONS[own.covariances_.ndim]
         twin = twin_type(**parameters)
         _take(self, twin)

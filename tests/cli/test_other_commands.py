@@ -79,7 +79,7 @@ def test_plot(run, model, tmp_path):
     assert run("plot", model, FAITHFUL, "-o", tmp_path / "picture.png")[0] == 0
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
     assert run("plot", model, "--features", "waiting", "-o", tmp_path / "one.svg")[0] == 0
-    assert "waiting" in (tmp_path / "one.svg").read_text() or (tmp_path / "one.svg").stat().st_size > 1000
+    assert "<svg" in (tmp_path / "one.svg").read_text()
     assert_fails(run("plot", model, "--features", "height", "-o", tmp_path / "x.png"), "Unknown feature 'height'")
 
 
