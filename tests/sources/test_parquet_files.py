@@ -95,4 +95,4 @@ def test_memory_is_bounded_for_any_width(tmp_path, n_rows, n_columns):
     command = [sys.executable, "-c", WIDE, str(tmp_path / "small.parquet"), str(tmp_path / "wide.parquet")]
     run = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert run.returncode == 0, run.stderr
-    assert float(run.stdout) < 190
+    assert float(run.stdout) < 225  # 256 MB are promised for a whole fit
