@@ -6,9 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
-from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from fastem.em.user_models import (
@@ -26,6 +24,7 @@ from fastem.engine.acceleration import Flat, accelerator
 from fastem.engine.loop import Fit, LowerBoundWarning, run_em
 from fastem.engine.stopping import RULES
 from fastem.estimators.parameters import Estimator
+from fastem.estimators.scikit_learn import Interval, StrOptions, fit_context
 from fastem.estimators.validation import validated_source
 from fastem.registry import warn
 from fastem.sources import Source
@@ -140,7 +139,7 @@ class EM(Estimator):
         "checkpoint_every": [Interval(Integral, 1, None, closed="left")],
     }
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "EM":
         """Improve the model until `tol` is reached.
 

@@ -8,10 +8,10 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.utils._param_validation import Interval
 
 from fastem.estimators.likelihood_mixture import LikelihoodMixture
 from fastem.estimators.mixture_problem import LikelihoodProblem
+from fastem.estimators.scikit_learn import Interval
 from fastem.estimators.validation import Domain, validated_source
 from fastem.families.discrete import DiscreteMixtureModel
 from fastem.search.discrete import DiscreteSpace

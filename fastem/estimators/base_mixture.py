@@ -6,9 +6,8 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import DensityMixin, _fit_context
+from sklearn.base import DensityMixin
 from sklearn.utils import check_random_state, estimator_html_repr
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from fastem.estimators import fitting
@@ -16,6 +15,7 @@ from fastem.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from fastem.estimators.mixture_problem import MixtureProblem
 from fastem.estimators.parameters import Estimator
 from fastem.estimators.row_results import Write, check_method, in_blocks, of_all
+from fastem.estimators.scikit_learn import Interval, StrOptions, fit_context
 from fastem.estimators.summary import summary_of
 from fastem.estimators.validation import validated_source
 from fastem.search.seeding import METHODS
@@ -74,7 +74,7 @@ class BaseMixture(CallbackSupportMixin, DensityMixin, Estimator, ABC):
     # fitting ----------------------------------------------------------------------------------------------------------
 
     @with_callbacks
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None):
         """Estimate the parameters.
 

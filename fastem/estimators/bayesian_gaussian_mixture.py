@@ -5,7 +5,6 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from fastem.estimators.base_mixture import BaseMixture
@@ -13,6 +12,7 @@ from fastem.estimators.elliptical import EllipticalMixin
 from fastem.estimators.exchange import TwinMixin
 from fastem.estimators.gaussian_mixture import GaussianMixture
 from fastem.estimators.mixture_problem import MixtureProblem
+from fastem.estimators.scikit_learn import Interval, StrOptions
 from fastem.families.bayesian_gaussian import BayesianGaussianMixtureModel, Prior
 from fastem.families.covariances import STRUCTURES, CovarianceStructure, names_with
 from fastem.families.covariances.structure import EPSILON, TINY

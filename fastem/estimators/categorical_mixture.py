@@ -6,9 +6,9 @@ from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.utils._param_validation import Interval
 
 from fastem.estimators.base_discrete_mixture import DiscreteMixture
+from fastem.estimators.scikit_learn import Interval
 from fastem.estimators.validation import validated_source
 from fastem.families import domains
 from fastem.families.categorical import CategoricalMixtureModel

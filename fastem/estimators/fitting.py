@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils._param_validation import Interval
 
 from fastem.engine.loop import Fit, run_em
 from fastem.engine.restarts import Record, remaining, resumed
 from fastem.estimators.callbacks import Tasks
 from fastem.estimators.generators import generator_of
 from fastem.estimators.problem import LARGEST_SEED, Problem
+from fastem.estimators.scikit_learn import Interval
 from fastem.kernels.compilation import announce
 from fastem.registry import warn
 from fastem.sources import Source

@@ -5,13 +5,13 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from fastem.estimators.elliptical import EllipticalMixin
 from fastem.estimators.exchange import TwinMixin
 from fastem.estimators.gaussian_distribution import GaussianDistributionMixin
 from fastem.estimators.likelihood_mixture import LikelihoodMixture
 from fastem.estimators.mixture_problem import LikelihoodProblem
+from fastem.estimators.scikit_learn import Interval, StrOptions
 from fastem.families.covariances import STRUCTURES
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.search.gaussian import GaussianSpace

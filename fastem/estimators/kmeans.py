@@ -7,8 +7,7 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin, _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fastem.engine.e_steps import EStep, Soft
@@ -20,6 +19,7 @@ from fastem.estimators.exchange import TwinMixin
 from fastem.estimators.parameters import Estimator
 from fastem.estimators.problem import Problem, Report
 from fastem.estimators.row_results import Write, check_method, in_blocks, of_all
+from fastem.estimators.scikit_learn import Interval, StrOptions, fit_context
 from fastem.estimators.validation import validated_source
 from fastem.families.centers import Centers, Refilling
 from fastem.families.model import falling
@@ -149,7 +149,7 @@ class KMeans(
     # fitting ----------------------------------------------------------------------------------------------------------
 
     @with_callbacks
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None):
         """Find the centres.
 
@@ -210,7 +210,7 @@ class KMeans(
         """
         return self.fit(X, sample_weight=sample_weight).transform(X)
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None):
         """Learn from more rows of a stream: a step of stepwise k-means for each `batch_size` of them.
 

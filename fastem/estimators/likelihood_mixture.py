@@ -6,8 +6,6 @@ from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import _fit_context
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from fastem.engine.e_steps import E_STEPS
@@ -15,6 +13,7 @@ from fastem.engine.stepwise import batches
 from fastem.estimators import partial_fit
 from fastem.estimators.base_mixture import BaseMixture
 from fastem.estimators.mixture_problem import LikelihoodProblem
+from fastem.estimators.scikit_learn import StrOptions, fit_context
 from fastem.families.model import LikelihoodModel
 from fastem.sources import Block
 
@@ -44,7 +43,7 @@ class LikelihoodMixture(BaseMixture):
     def _problem(self) -> LikelihoodProblem:
         raise NotImplementedError
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, sample_weight=None):
         """Learn from more rows of a stream: a step of stepwise EM for each `batch_size` of them.
 

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
 
+from fastem.estimators.scikit_learn import InvalidParameterError, validate_parameter_constraints
 from fastem.storage.checkpoint import described
 
 

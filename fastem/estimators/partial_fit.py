@@ -5,11 +5,11 @@ from typing import Any, Protocol
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from fastem.engine.e_steps import EStep
 from fastem.engine.stepwise import Schedule, take_steps
 from fastem.estimators.problem import LARGEST_SEED
+from fastem.estimators.scikit_learn import Interval, StrOptions
 from fastem.sources import Block, Source
 from fastem.sources.arrays import ArraySource
 

@@ -5,12 +5,12 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from fastem.estimators.elliptical import EllipticalMixin
 from fastem.estimators.likelihood_mixture import LikelihoodMixture
 from fastem.estimators.mixture_problem import LikelihoodProblem
+from fastem.estimators.scikit_learn import Interval, StrOptions
 from fastem.estimators.student_t_distribution import StudentTDistributionMixin
 from fastem.families.covariances import STRUCTURES, CovarianceStructure, names_with
 from fastem.families.gaussian import GaussianMixtureModel

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils import check_array
-from sklearn.utils.validation import _check_feature_names, _check_n_features, validate_data
+from sklearn.utils.validation import validate_data
 
+from fastem.estimators.scikit_learn import check_feature_names, check_n_features
 from fastem.sources import Source, as_source, opened
 from fastem.sources.clusters import Collection
 from fastem.sources.numeric import OtherObjects, array_of_numbers, as_frame, checked_names, name_of, rows_of
@@ -61,11 +62,11 @@ def _validated_array(estimator: Any, X: Any, reset: bool, ensure_min_samples: in
     if frame is None:
         return validate_data(estimator, _numbers(X), reset=reset, **options)
     names = checked_names(frame.columns, name_of(X))
-    _check_feature_names(estimator, frame.to_native(), reset=reset)
+    check_feature_names(estimator, frame.to_native(), reset=reset)
     rows = rows_of(frame, name_of(X))
     check_finite(Piece(rows, None, name_of(X), 0), tuple(names))
     check_array(rows, **options, input_name="X")
-    _check_n_features(estimator, rows, reset=reset)
+    check_n_features(estimator, rows, reset=reset)
     return rows
 
 
