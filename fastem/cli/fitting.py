@@ -130,10 +130,11 @@ def select(
     import fastem
     from fastem.cli.data import data_of
 
+    tried: Any = None if structures is None else structures.split(",")  # `select` refuses what is none
     found = fastem.select(
         data_of(data, weights, separator, decimal).rows,
         numbers_of(components),
-        covariance_type=None if structures is None else structures.split(","),
+        covariance_type=tried,
         estimator=getattr(fastem, options.FAMILIES[family])(),
         **settings,
     )

@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
@@ -23,6 +24,7 @@ from fastem.em.user_models import (
 from fastem.engine.acceleration import Flat, accelerator
 from fastem.engine.loop import Fit, LowerBoundWarning, run_em
 from fastem.engine.stopping import RULES
+from fastem.estimators.annotations import Data
 from fastem.estimators.parameters import Estimator
 from fastem.estimators.scikit_learn import Interval, StrOptions, fit_context
 from fastem.estimators.validation import validated_source
@@ -140,7 +142,7 @@ class EM(Estimator):
     }
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "EM":
+    def fit(self, X: Data, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Improve the model until `tol` is reached.
 
         Parameters
@@ -222,7 +224,7 @@ class EM(Estimator):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
 
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+    def score(self, X: Data, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """The lower bound of `model_` per unit weight: for an exact E-step the mean log-likelihood, in nats.
 
         Parameters

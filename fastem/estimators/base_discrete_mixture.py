@@ -8,6 +8,7 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastem.estimators.likelihood_mixture import LikelihoodMixture
 from fastem.estimators.mixture_problem import LikelihoodProblem
@@ -27,7 +28,7 @@ class DiscreteMixture(LikelihoodMixture):
     A family adds its name of the parameters, its models, and what numbers it can have.
     """
 
-    weights_init: Any = None
+    weights_init: ArrayLike | None = None
     fit_weights: bool = True
     pseudo_count: float = 1e-10
 
@@ -57,7 +58,7 @@ class DiscreteMixture(LikelihoodMixture):
 
     # what they share --------------------------------------------------------------------------------------------------
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = True
         tags.input_tags.categorical = True  # whole numbers; scikit-learn has no tag for counts
@@ -67,7 +68,7 @@ class DiscreteMixture(LikelihoodMixture):
         """What to check in every row, besides that it is finite."""
         return partial(type(self)._check_rows, type(self).__name__)
 
-    def _source(self, X, sample_weight=None, **options: Any) -> Source:
+    def _source(self, X: Any, sample_weight: Any = None, **options: Any) -> Source:
         return validated_source(self, X, sample_weight, domain=self._domain(), **options)
 
     def _options(self) -> dict[str, Any]:

@@ -1,29 +1,36 @@
 """The scikit-learn face that all mixtures share."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from os import PathLike
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import DensityMixin
 from sklearn.utils import check_random_state, estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
 from fastem.estimators import fitting
+from fastem.estimators.annotations import Data, Doubles, Labels, Reals, Seed, Start
+from fastem.estimators.attributes import MixtureAttributes
 from fastem.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from fastem.estimators.mixture_problem import MixtureProblem
 from fastem.estimators.parameters import Estimator
 from fastem.estimators.row_results import Write, check_method, in_blocks, of_all
 from fastem.estimators.scikit_learn import Interval, StrOptions, fit_context
-from fastem.estimators.summary import summary_of
+from fastem.estimators.summary import Summary, summary_of
 from fastem.estimators.validation import validated_source
 from fastem.search.seeding import METHODS
 from fastem.sources import Source
 
+Method: TypeAlias = Literal["predict", "predict_proba", "score_samples"]
+
 
 @dataclass(eq=False, repr=False)
-class BaseMixture(CallbackSupportMixin, DensityMixin, Estimator, ABC):
+class BaseMixture(MixtureAttributes, CallbackSupportMixin, DensityMixin, Estimator, ABC):
     """Fitting, and what a fitted mixture says of rows.
 
     A family adds its parameters, its problem, and the two ways between its attributes and its model.
@@ -34,13 +41,13 @@ class BaseMixture(CallbackSupportMixin, DensityMixin, Estimator, ABC):
     tol: float = 1e-3
     max_iter: int = 100
     n_init: int = 1
-    init_params: Any = "kmeans"
-    random_state: Any = None
+    init_params: Start = "kmeans"
+    random_state: Seed = None
     warm_start: bool = False
     verbose: int = 0
     verbose_interval: int = 10
-    stopping: str = "gain"
-    checkpoint: Any = None
+    stopping: Literal["gain", "gap"] = "gain"
+    checkpoint: str | PathLike[str] | None = None
     checkpoint_every: int = 1
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -75,7 +82,7 @@ class BaseMixture(CallbackSupportMixin, DensityMixin, Estimator, ABC):
 
     @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: Data, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Estimate the parameters.
 
         Parameters
@@ -111,10 +118,10 @@ class BaseMixture(CallbackSupportMixin, DensityMixin, Estimator, ABC):
             changes.append(f"n_components={self.n_components}, not {fitted}")
         return changes
 
-    def _source(self, X, sample_weight=None, **options: Any) -> Source:
+    def _source(self, X: Any, sample_weight: Any = None, **options: Any) -> Source:
         return validated_source(self, X, sample_weight, **options)
 
-    def fit_predict(self, X, y=None, sample_weight=None):
+    def fit_predict(self, X: Data, y: object = None, sample_weight: ArrayLike | None = None) -> Labels:
         """Estimate the parameters, then return the most probable component of each row.
 
         Parameters
@@ -129,7 +136,7 @@ class BaseMixture(CallbackSupportMixin, DensityMixin, Estimator, ABC):
         """
         return self.fit(X, y, sample_weight=sample_weight).predict(X)
 
-    def summary(self):
+    def summary(self) -> Summary:
         """What the fit has found, at a glance.
 
         Returns
@@ -161,7 +168,7 @@ class BaseMixture(CallbackSupportMixin, DensityMixin, Estimator, ABC):
         columns = (model.n_components,) if method == "predict_proba" else ()
         return lambda rows, part: model.evaluate(rows, **{name: part}), columns, dtype
 
-    def in_blocks(self, X, method="predict"):
+    def in_blocks(self, X: Data, method: Method = "predict") -> Iterator[NDArray[Any]]:
         """What a method returns, block by block: nothing of the length of the data is ever held.
 
         Parameters
@@ -187,7 +194,7 @@ class BaseMixture(CallbackSupportMixin, DensityMixin, Estimator, ABC):
         results = self._results(method)
         return in_blocks(self._source(X), *results)
 
-    def predict(self, X, *, out=None):
+    def predict(self, X: Data, *, out: NDArray[Any] | None = None) -> Labels:
         """The most probable component of each row.
 
         Parameters
@@ -203,7 +210,7 @@ class BaseMixture(CallbackSupportMixin, DensityMixin, Estimator, ABC):
         results = self._results("predict")
         return of_all(self._source(X), *results, out)
 
-    def predict_proba(self, X, *, out=None):
+    def predict_proba(self, X: Data, *, out: NDArray[Any] | None = None) -> Reals:
         """The responsibilities of the components for each row.
 
         Parameters
@@ -220,7 +227,7 @@ class BaseMixture(CallbackSupportMixin, DensityMixin, Estimator, ABC):
         results = self._results("predict_proba")
         return of_all(self._source(X), *results, out)
 
-    def score_samples(self, X, *, out=None):
+    def score_samples(self, X: Data, *, out: NDArray[Any] | None = None) -> Reals:
         """Log-density of each row, in nats.
 
         Parameters
@@ -236,7 +243,7 @@ class BaseMixture(CallbackSupportMixin, DensityMixin, Estimator, ABC):
         results = self._results("score_samples")
         return of_all(self._source(X), *results, out)
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: Data, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """Mean log-likelihood per unit weight, in nats.
 
         Parameters
@@ -253,7 +260,7 @@ class BaseMixture(CallbackSupportMixin, DensityMixin, Estimator, ABC):
         total, weight = self._model().log_likelihood(self._source(X, sample_weight))
         return total / weight
 
-    def sample(self, n_samples=1):
+    def sample(self, n_samples: int = 1) -> tuple[Doubles, Labels]:
         """Draw rows from the mixture, component after component.
 
         Parameters

@@ -1,12 +1,16 @@
 """The scikit-learn face of the variational Gaussian mixture."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from fastem.estimators.annotations import Data, Doubles, Features
+from fastem.estimators.attributes import BayesianGaussianAttributes
 from fastem.estimators.base_mixture import BaseMixture
 from fastem.estimators.elliptical import EllipticalMixin
 from fastem.estimators.exchange import TwinMixin
@@ -25,7 +29,7 @@ from fastem.sources import Source
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class BayesianGaussianMixture(EllipticalMixin, TwinMixin, BaseMixture):
+class BayesianGaussianMixture(BayesianGaussianAttributes, EllipticalMixin, TwinMixin, BaseMixture):
     """Gaussian mixture with priors, fitted by variational inference; a drop-in for scikit-learn's.
 
     The posterior is approximated by q(Z) q(pi) prod_k q(mu_k, Lambda_k) (Bishop 2006, section 10.2; for the Dirichlet
@@ -125,15 +129,15 @@ class BayesianGaussianMixture(EllipticalMixin, TwinMixin, BaseMixture):
     """
 
     n_components: int = 1
-    covariance_type: str = "full"
+    covariance_type: Literal["full", "tied", "diag", "spherical"] = "full"
     reg_covar: float = 1e-6
-    weight_concentration_prior_type: str = "dirichlet_process"
-    weight_concentration_prior: Any = None
-    mean_precision_prior: Any = None
-    mean_prior: Any = None
-    degrees_of_freedom_prior: Any = None
-    covariance_prior: Any = None
-    arithmetic: str = "float64"
+    weight_concentration_prior_type: Literal["dirichlet_process", "dirichlet_distribution"] = "dirichlet_process"
+    weight_concentration_prior: float | None = None
+    mean_precision_prior: float | None = None
+    mean_prior: ArrayLike | None = None
+    degrees_of_freedom_prior: float | None = None
+    covariance_prior: ArrayLike | None = None
+    arithmetic: Literal["float64", "float32"] = "float64"
 
     _lasting = (
         "n_components",
@@ -163,7 +167,7 @@ class BayesianGaussianMixture(EllipticalMixin, TwinMixin, BaseMixture):
 
     # the distribution -------------------------------------------------------------------------------------------------
 
-    def to_gaussian(self):
+    def to_gaussian(self) -> GaussianMixture:
         """The Gaussian mixture of the posterior means: of the weights, the means, and the inverse mean precisions.
 
         Returns
@@ -182,15 +186,21 @@ class BayesianGaussianMixture(EllipticalMixin, TwinMixin, BaseMixture):
             **{name: getattr(self, name) for name in shared},
         )
 
-    def marginal(self, features):
+    def marginal(self, features: Features) -> GaussianMixture:
         """`GaussianMixture.marginal` of `to_gaussian`."""
         return self.to_gaussian().marginal(features)
 
-    def condition(self, values):
+    def condition(self, values: Mapping[Any, float]) -> GaussianMixture:
         """`GaussianMixture.condition` of `to_gaussian`."""
         return self.to_gaussian().condition(values)
 
-    def regress(self, X, targets, *, return_cov=False):
+    @overload
+    def regress(self, X: Data, targets: Features, *, return_cov: Literal[False] = False) -> Doubles: ...
+    @overload
+    def regress(self, X: Data, targets: Features, *, return_cov: Literal[True]) -> tuple[Doubles, Doubles]: ...
+    @overload
+    def regress(self, X: Data, targets: Features, *, return_cov: bool) -> Doubles | tuple[Doubles, Doubles]: ...
+    def regress(self, X: Data, targets: Features, *, return_cov: bool = False) -> Any:
         """`GaussianMixture.regress` of `to_gaussian`."""
         return self.to_gaussian().regress(X, targets, return_cov=return_cov)
 

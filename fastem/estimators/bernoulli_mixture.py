@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from fastem.estimators.attributes import BernoulliAttributes
 from fastem.estimators.base_discrete_mixture import DiscreteMixture
 from fastem.families import domains
 from fastem.families.bernoulli import BernoulliMixtureModel
@@ -12,7 +14,7 @@ from fastem.search.initial_values import checked_array
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class BernoulliMixture(DiscreteMixture):
+class BernoulliMixture(BernoulliAttributes, DiscreteMixture):
     """Mixture of independent binary features fitted by Expectation-Maximization.
 
     p(x) = sum_k w_k prod_j p_kj^x_j (1 - p_kj)^(1 - x_j) for rows of zeros and ones. Each iteration is one fused pass
@@ -99,7 +101,7 @@ class BernoulliMixture(DiscreteMixture):
     (array([0.4064, 0.5936]), array([0.5368, 0.6432]))
     """
 
-    probabilities_init: Any = None
+    probabilities_init: ArrayLike | None = None
 
     _model_class: ClassVar[type] = BernoulliMixtureModel
     _parameter_constraints: ClassVar[dict[str, Any]] = {

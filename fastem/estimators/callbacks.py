@@ -1,24 +1,31 @@
 """scikit-learn's callbacks (`set_callbacks`, since 1.9): a task for each start, below it one for each iteration."""
 
-from collections.abc import Callable
 from copy import copy
 from typing import Any
 
 from fastem.engine.loop import Fit
 from fastem.estimators.problem import Problem
+from fastem.estimators.scikit_learn import Method
 
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn import callback
 except ImportError:  # an earlier scikit-learn
+    callback = None
 
-    class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Says what is missing."""
 
-        def set_callbacks(self, *callbacks: Any) -> Any:
-            raise ImportError("callbacks need scikit-learn 1.9 or later")
+class WithoutCallbacks:
+    """Says what is missing."""
 
-    def with_callbacks(method: Callable) -> Callable:
-        return method
+    def set_callbacks(self, *callbacks: Any) -> Any:
+        raise ImportError("callbacks need scikit-learn 1.9 or later")
+
+
+CallbackSupportMixin: Any = WithoutCallbacks if callback is None else callback.CallbackSupportMixin
+
+
+def with_callbacks(method: Method) -> Method:
+    """scikit-learn's decorator of `fit`, where there is one."""
+    return method if callback is None else callback.with_callbacks(method)
 
 
 __all__ = ["CallbackSupportMixin", "Tasks", "with_callbacks"]

@@ -6,7 +6,9 @@ from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from fastem.estimators.attributes import CategoricalAttributes
 from fastem.estimators.base_discrete_mixture import DiscreteMixture
 from fastem.estimators.scikit_learn import Interval
 from fastem.estimators.validation import validated_source
@@ -16,7 +18,7 @@ from fastem.search.initial_values import checked_array
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class CategoricalMixture(DiscreteMixture):
+class CategoricalMixture(CategoricalAttributes, DiscreteMixture):
     """Mixture of independent categorical columns fitted by Expectation-Maximization: latent class analysis.
 
     p(x) = sum_k w_k prod_j p_kj(x_j) for rows of levels 0, 1, ..., of which every column has its own number. Each
@@ -111,7 +113,7 @@ class CategoricalMixture(DiscreteMixture):
     False
     """
 
-    n_levels: Any = None
+    n_levels: int | ArrayLike | None = None
     probabilities_init: Any = None
 
     _lasting = (*DiscreteMixture._lasting, "n_levels")
@@ -125,7 +127,7 @@ class CategoricalMixture(DiscreteMixture):
 
     # levels -----------------------------------------------------------------------------------------------------------
 
-    def _source(self, X, sample_weight=None, *, reset=False, **options):
+    def _source(self, X: Any, sample_weight: Any = None, *, reset=False, **options):
         anew = reset and (not self.warm_start or self._changes())
         known = None if anew else getattr(self, "n_levels_", None)
         domain = self._domain() if known is None else partial(domains.known_levels, type(self).__name__, known)

@@ -3,9 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
+from fastem.estimators.annotations import Data, Doubles, Reals
 from fastem.estimators.row_results import of_all
 from fastem.families.ellipses import Ellipses
 from fastem.sources import Source
@@ -24,7 +26,7 @@ class EllipticalMixin:
         check_is_fitted(self)
         return self._model().ellipses()
 
-    def mahalanobis(self, X, *, out=None):
+    def mahalanobis(self, X: Data, *, out: NDArray[Any] | None = None) -> Reals:
         """Mahalanobis distances of rows from all components, sqrt((x - mu_k)^T Sigma_k^-1 (x - mu_k)).
 
         Sigma_k are covariances, for Student's t scales.
@@ -41,12 +43,12 @@ class EllipticalMixin:
         """
         ellipses = self._ellipses()
 
-        def write(rows, part):
+        def write(rows: np.ndarray, part: np.ndarray) -> None:
             part[:] = np.sqrt(ellipses.squared_distances(rows))
 
         return of_all(self._source(X), write, (len(ellipses.weights),), np.float64, out)
 
-    def is_outlier(self, X, *, level=0.99, out=None):
+    def is_outlier(self, X: Data, *, level: float = 0.99, out: NDArray[Any] | None = None) -> NDArray[np.bool_]:
         """Whether rows lie outside of every component: beyond the ellipsoid that holds a share `level` of it.
 
         Parameters
@@ -74,12 +76,12 @@ class EllipticalMixin:
             ellipses.weights > 0, ellipses.squared_radii(level), -1.0
         )  # a component without rows holds none
 
-        def write(rows, part):
+        def write(rows: np.ndarray, part: np.ndarray) -> None:
             part[:] = (ellipses.squared_distances(rows) > radii).all(axis=1)
 
         return of_all(self._source(X), write, (), np.bool_, out)
 
-    def cdf(self, x):
+    def cdf(self, x: ArrayLike) -> Doubles:
         """P(X <= x) of a mixture of one feature.
 
         Parameters
@@ -98,7 +100,7 @@ class EllipticalMixin:
         """
         return self._of_one_feature("cdf").cdf(_numbers(x, "x"))
 
-    def quantile(self, q):
+    def quantile(self, q: ArrayLike) -> Doubles:
         """The x with P(X <= x) = q of a mixture of one feature: the inverse of `cdf`.
 
         Parameters

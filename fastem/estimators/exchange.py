@@ -1,7 +1,7 @@
 """To scikit-learn's estimators and back, with the same predictions."""
 
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -41,7 +41,7 @@ class TwinMixin:
 
     _twin: ClassVar[tuple[str, str]]  # module and class
 
-    def to_sklearn(self):
+    def to_sklearn(self) -> Any:
         """The same model as scikit-learn's estimator: for its pipelines, for skl2onnx, for those without fastem.
 
         Parameters that scikit-learn does not have are left out.
@@ -64,7 +64,7 @@ class TwinMixin:
         return twin
 
     @classmethod
-    def from_sklearn(cls, twin):
+    def from_sklearn(cls, twin: Any) -> Self:
         """The same model as a fitted estimator of scikit-learn.
 
         Parameters

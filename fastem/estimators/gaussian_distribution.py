@@ -1,11 +1,13 @@
 """A Gaussian mixture as a distribution: made from its parameters, marginal, conditional, regression."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from fastem.estimators.annotations import CovarianceType, Data, Doubles, Features
 from fastem.estimators.features import checked_names, feature_indices, other_features
 from fastem.estimators.given_parameters import checked_covariances, checked_precisions, checked_weights
 from fastem.families.conditioning import Parameters, conditional, marginal, regress
@@ -22,7 +24,7 @@ class GaussianDistributionMixin:
 
     # what the estimator has -------------------------------------------------------------------------------------------
 
-    covariance_type: str
+    covariance_type: Any
     n_features_in_: int
 
     if TYPE_CHECKING:
@@ -35,15 +37,15 @@ class GaussianDistributionMixin:
     @classmethod
     def from_parameters(
         cls,
-        weights,
-        means,
-        covariances=None,
+        weights: ArrayLike,
+        means: ArrayLike,
+        covariances: ArrayLike | None = None,
         *,
-        precisions=None,
-        covariance_type="full",
-        feature_names=None,
-        **params,
-    ):
+        precisions: ArrayLike | None = None,
+        covariance_type: CovarianceType = "full",
+        feature_names: Sequence[str] | None = None,
+        **params: Any,
+    ) -> Self:
         """A fitted mixture without a fit.
 
         It predicts, scores, samples and learns on: `partial_fit`, or `fit` with ``warm_start=True``, begins at these
@@ -88,23 +90,23 @@ class GaussianDistributionMixin:
         if (covariances is None) == (precisions is None):
             raise TypeError("Give either covariances or precisions.")
         structure = STRUCTURES[covariance_type]
-        means = check_array(means, dtype=np.float64, order="C", input_name="means", copy=True)
-        weights = checked_weights(weights, len(means))
+        mu = check_array(means, dtype=np.float64, order="C", input_name="means", copy=True)
+        shares = checked_weights(weights, len(mu))
         if covariances is not None:
-            covariances, whiteners = checked_covariances(covariances, structure, means.shape)
+            sigma, whiteners = checked_covariances(covariances, structure, mu.shape)
         else:
-            covariances, whiteners = checked_precisions(precisions, structure, means.shape)
+            sigma, whiteners = checked_precisions(precisions, structure, mu.shape)
         estimator: Any = cls
-        mixture = estimator(n_components=len(means), covariance_type=covariance_type, **params)
-        mixture._keep_model(GaussianMixtureModel(structure, weights, means, covariances, whiteners))
-        mixture.n_features_in_ = means.shape[1]
+        mixture = estimator(n_components=len(mu), covariance_type=covariance_type, **params)
+        mixture._keep_model(GaussianMixtureModel(structure, shares, mu, sigma, whiteners))
+        mixture.n_features_in_ = mu.shape[1]
         if feature_names is not None:
-            mixture.feature_names_in_ = checked_names(feature_names, means.shape[1])
+            mixture.feature_names_in_ = checked_names(feature_names, mu.shape[1])
         # It has learned from no rows, and has no bound that a further fit could fall below.
         mixture.converged_, mixture.n_iter_, mixture.n_samples_seen_, mixture.lower_bound_ = False, 0, 0.0, -np.inf
         return mixture
 
-    def marginal(self, features):
+    def marginal(self, features: Features) -> Self:
         """The distribution of some features, whatever the others are.
 
         Parameters
@@ -133,7 +135,7 @@ class GaussianDistributionMixin:
         chosen = feature_indices(self, features)
         return self._like(marginal(self._model(), chosen), chosen)
 
-    def condition(self, values):
+    def condition(self, values: Mapping[Any, float]) -> Self:
         """The distribution of the other features when some are known.
 
         With a the others and b the known: means mu_a + Sigma_ab Sigma_bb^-1 (x_b - mu_b), covariances
@@ -169,7 +171,13 @@ class GaussianDistributionMixin:
         rest = other_features(self, known)
         return self._like(conditional(self._model(), known, rest, point), rest)
 
-    def regress(self, X, targets, *, return_cov=False):
+    @overload
+    def regress(self, X: Data, targets: Features, *, return_cov: Literal[False] = False) -> Doubles: ...
+    @overload
+    def regress(self, X: Data, targets: Features, *, return_cov: Literal[True]) -> tuple[Doubles, Doubles]: ...
+    @overload
+    def regress(self, X: Data, targets: Features, *, return_cov: bool) -> Doubles | tuple[Doubles, Doubles]: ...
+    def regress(self, X: Data, targets: Features, *, return_cov: bool = False) -> Any:
         """E[y | x]: the mean of some features when all others are known, for many rows at once.
 
         The mean of what `condition` returns for each row: sum_k r_k(x) m_k(x) with m_k(x) the regression of component k
@@ -212,10 +220,11 @@ class GaussianDistributionMixin:
         mean, covariance = regress(model, given, (known, wanted), rows, with_covariances=return_cov)
         return (mean, covariance) if return_cov else mean
 
-    def _like(self, parameters: Parameters, features: list[int]):
+    def _like(self, parameters: Parameters, features: list[int]) -> Self:
         """A mixture with the settings of this one, of some of its features."""
         weights, means, covariances = parameters
         structure = STRUCTURES[self.covariance_type]
+        covariance_type: Any = structure.of_some_features or self.covariance_type
         settings = {name: value for name, value in self.get_params(deep=False).items() if name not in OF_A_START}
         if not isinstance(settings["init_params"], str) and not callable(settings["init_params"]):
             del settings["init_params"]  # responsibilities of rows that were fitted
@@ -224,7 +233,7 @@ class GaussianDistributionMixin:
             weights / weights.sum(),
             means,
             structure.shown(covariances, len(means)),
-            covariance_type=structure.of_some_features or self.covariance_type,
+            covariance_type=covariance_type,
             feature_names=None if names is None else names[features],
             **settings,
         )

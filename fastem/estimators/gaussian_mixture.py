@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from fastem.estimators.annotations import CovarianceType
+from fastem.estimators.attributes import GaussianAttributes
 from fastem.estimators.elliptical import EllipticalMixin
 from fastem.estimators.exchange import TwinMixin
 from fastem.estimators.gaussian_distribution import GaussianDistributionMixin
@@ -22,7 +25,7 @@ from fastem.sources import Source
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class GaussianMixture(GaussianDistributionMixin, EllipticalMixin, TwinMixin, LikelihoodMixture):
+class GaussianMixture(GaussianAttributes, GaussianDistributionMixin, EllipticalMixin, TwinMixin, LikelihoodMixture):
     """Gaussian mixture fitted by Expectation-Maximization; a drop-in for `sklearn.mixture.GaussianMixture`.
 
     The density is sum_k w_k N(x | mu_k, Sigma_k). Each iteration is one fused pass over the rows: responsibilities
@@ -145,12 +148,12 @@ class GaussianMixture(GaussianDistributionMixin, EllipticalMixin, TwinMixin, Lik
     array([ 1., 10.])
     """
 
-    covariance_type: str = "full"
+    covariance_type: CovarianceType = "full"
     reg_covar: float = 1e-6
-    weights_init: Any = None
-    means_init: Any = None
-    precisions_init: Any = None
-    arithmetic: str = "float64"
+    weights_init: ArrayLike | None = None
+    means_init: ArrayLike | None = None
+    precisions_init: ArrayLike | None = None
+    arithmetic: Literal["float64", "float32"] = "float64"
 
     _lasting = ("n_components", "covariance_type")
     _read_with = ("covariance_type",)

@@ -1,12 +1,14 @@
 """The scikit-learn face of k-means."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass, replace
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from os import PathLike
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -14,6 +16,8 @@ from fastem.engine.e_steps import EStep, Soft
 from fastem.engine.loop import Fit
 from fastem.engine.stopping import Gain, Rest
 from fastem.estimators import fitting, partial_fit
+from fastem.estimators.annotations import Data, Reals, Seed
+from fastem.estimators.attributes import KMeansAttributes
 from fastem.estimators.callbacks import CallbackSupportMixin, with_callbacks
 from fastem.estimators.exchange import TwinMixin
 from fastem.estimators.parameters import Estimator
@@ -32,7 +36,13 @@ SMALL_WORK = 4_000_000  # rows * clusters * features up to which one call for al
 
 @dataclass(eq=False, repr=False)
 class KMeans(
-    TwinMixin, CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Estimator
+    KMeansAttributes,
+    TwinMixin,
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    ClusterMixin,
+    Estimator,
 ):
     """k-means clustering by Lloyd's algorithm; a drop-in for `sklearn.cluster.KMeans` on dense data.
 
@@ -114,19 +124,19 @@ class KMeans(
 
     n_clusters: int = 8
     _: KW_ONLY
-    init: Any = "k-means++"
-    n_init: Any = "auto"
+    init: Literal["k-means++", "random"] | ArrayLike | Callable[..., Any] = "k-means++"
+    n_init: int | Literal["auto"] = "auto"
     max_iter: int = 300
     tol: float = 1e-4
     verbose: int = 0
-    random_state: Any = None
-    learning_method: str = "batch"
+    random_state: Seed = None
+    learning_method: Literal["batch", "online"] = "batch"
     batch_size: int = 1024
     learning_decay: float = 0.7
     learning_offset: float = 10.0
-    checkpoint: Any = None
+    checkpoint: str | PathLike[str] | None = None
     checkpoint_every: int = 1
-    algorithm: str = "lloyd"
+    algorithm: Literal["lloyd"] = "lloyd"
     copy_x: bool = True
 
     _lasting = ("n_clusters",)
@@ -150,7 +160,7 @@ class KMeans(
 
     @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: Data, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Find the centres.
 
         Parameters
@@ -179,7 +189,7 @@ class KMeans(
         """
         return fitting.fit(KMeansProblem(self), X, y, sample_weight)
 
-    def fit_predict(self, X, y=None, sample_weight=None):
+    def fit_predict(self, X: Data, y: object = None, sample_weight: ArrayLike | None = None) -> NDArray[np.int32]:
         """Find the centres, then return the nearest one of each row.
 
         Parameters
@@ -195,7 +205,7 @@ class KMeans(
         self.fit(X, sample_weight=sample_weight)
         return self.labels_ if hasattr(self, "labels_") else self.predict(X)
 
-    def fit_transform(self, X, y=None, sample_weight=None):
+    def fit_transform(self, X: Data, y: object = None, sample_weight: ArrayLike | None = None) -> Reals:
         """Find the centres, then return the distances of each row to all of them.
 
         Parameters
@@ -211,7 +221,7 @@ class KMeans(
         return self.fit(X, sample_weight=sample_weight).transform(X)
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(self, X: Data, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Learn from more rows of a stream: a step of stepwise k-means for each `batch_size` of them.
 
         Counts and sums of the past are mixed with those of a batch, s <- (1 - rho) s + rho s_batch with
@@ -234,7 +244,7 @@ class KMeans(
         """
         return partial_fit.learn(KMeansProblem(self), X, sample_weight)
 
-    def _source(self, X, sample_weight=None, **options: Any) -> Source:
+    def _source(self, X: Any, sample_weight: Any = None, **options: Any) -> Source:
         return validated_source(self, X, sample_weight, **options)
 
     def _complete(self) -> None:
@@ -269,7 +279,7 @@ class KMeans(
             return lambda rows, labels: centers.assign(rows, labels=labels), (), np.int32
         return centers.distances, (len(centers.means),), np.float64
 
-    def in_blocks(self, X, method="predict"):
+    def in_blocks(self, X: Data, method: Literal["predict", "transform"] = "predict") -> Iterator[NDArray[Any]]:
         """What a method returns, block by block: nothing of the length of the data is ever held.
 
         Parameters
@@ -286,7 +296,7 @@ class KMeans(
         results = self._results(method)
         return in_blocks(self._source(X), *results)
 
-    def predict(self, X, *, out=None):
+    def predict(self, X: Data, *, out: NDArray[Any] | None = None) -> NDArray[np.int32]:
         """The nearest centre of each row.
 
         Parameters
@@ -302,7 +312,7 @@ class KMeans(
         results = self._results("predict")
         return of_all(self._source(X), *results, out)
 
-    def transform(self, X, *, out=None):
+    def transform(self, X: Data, *, out: NDArray[Any] | None = None) -> Reals:
         """Euclidean distances of each row to all centres.
 
         Parameters
@@ -318,7 +328,7 @@ class KMeans(
         results = self._results("transform")
         return of_all(self._source(X), *results, out)
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: Data, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """Minus the inertia of the rows.
 
         Parameters

@@ -3,14 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from fastem.engine.e_steps import E_STEPS
 from fastem.engine.stepwise import batches
 from fastem.estimators import partial_fit
+from fastem.estimators.annotations import Data
 from fastem.estimators.base_mixture import BaseMixture
 from fastem.estimators.mixture_problem import LikelihoodProblem
 from fastem.estimators.scikit_learn import StrOptions, fit_context
@@ -24,10 +26,10 @@ CERTAINTY_ROWS = 4096  # whose responsibilities are held at once
 class LikelihoodMixture(BaseMixture):
     """What the mixtures add that EM fits."""
 
-    subsampling: Any = "auto"
-    acceleration: Any = "auto"
-    e_step: str = "soft"
-    learning_method: str = "batch"
+    subsampling: bool | Literal["auto"] = "auto"
+    acceleration: Literal["auto", "squarem"] | None = "auto"
+    e_step: Literal["soft", "hard", "stochastic"] = "soft"
+    learning_method: Literal["batch", "online"] = "batch"
     batch_size: int = 1024
     learning_decay: float = 0.7
     learning_offset: float = 10.0
@@ -44,7 +46,7 @@ class LikelihoodMixture(BaseMixture):
         raise NotImplementedError
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y=None, sample_weight=None):
+    def partial_fit(self, X: Data, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Learn from more rows of a stream: a step of stepwise EM for each `batch_size` of them.
 
         The statistics of the past are mixed with those of a batch, s <- (1 - rho) s + rho s_batch with
@@ -68,7 +70,7 @@ class LikelihoodMixture(BaseMixture):
         """
         return partial_fit.learn(self._problem(), X, sample_weight)
 
-    def bic(self, X, sample_weight=None):
+    def bic(self, X: Data, sample_weight: ArrayLike | None = None) -> float:
         """Bayesian information criterion, -2 log L + p log N with N the sum of the weights; lower is better.
 
         Parameters
@@ -85,7 +87,7 @@ class LikelihoodMixture(BaseMixture):
         total, weight = model.log_likelihood(self._source(X, sample_weight))
         return -2.0 * total + model.n_parameters * np.log(weight)
 
-    def aic(self, X, sample_weight=None):
+    def aic(self, X: Data, sample_weight: ArrayLike | None = None) -> float:
         """Akaike information criterion, -2 log L + 2 p; lower is better.
 
         Parameters
@@ -102,7 +104,7 @@ class LikelihoodMixture(BaseMixture):
         total, _ = model.log_likelihood(self._source(X, sample_weight))
         return -2.0 * total + 2.0 * model.n_parameters
 
-    def icl(self, X, sample_weight=None):
+    def icl(self, X: Data, sample_weight: ArrayLike | None = None) -> float:
         """Integrated complete likelihood, as an information criterion; lower is better.
 
         BIC and -2 sum_n w_n log max_k r_nk: what it costs that the components of rows are uncertain (Biernacki, Celeux
@@ -124,7 +126,7 @@ class LikelihoodMixture(BaseMixture):
         return -2.0 * total + model.n_parameters * np.log(weight) - 2.0 * log_certainty
 
     @property
-    def n_parameters_(self):
+    def n_parameters_(self) -> int:
         """Free parameters of the fitted mixture, as BIC and AIC count them."""
         check_is_fitted(self)
         return self._model().n_parameters

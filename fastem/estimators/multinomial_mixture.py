@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from fastem.estimators.attributes import MultinomialAttributes
 from fastem.estimators.base_discrete_mixture import DiscreteMixture
 from fastem.families import domains
 from fastem.families.multinomial import MultinomialMixtureModel
@@ -12,7 +14,7 @@ from fastem.search.initial_values import checked_array
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class MultinomialMixture(DiscreteMixture):
+class MultinomialMixture(MultinomialAttributes, DiscreteMixture):
     """Mixture of multinomial counts fitted by Expectation-Maximization.
 
     p(x) = sum_k w_k n! / prod_j x_j! prod_j p_kj^x_j for rows of counts of the total n = sum_j x_j, which is given and
@@ -101,7 +103,7 @@ class MultinomialMixture(DiscreteMixture):
     array([0.797, 0.52 ])
     """
 
-    probabilities_init: Any = None
+    probabilities_init: ArrayLike | None = None
 
     _model_class: ClassVar[type] = MultinomialMixtureModel
     _parameter_constraints: ClassVar[dict[str, Any]] = {

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from fastem.estimators.attributes import PoissonAttributes
 from fastem.estimators.base_discrete_mixture import DiscreteMixture
 from fastem.families import domains
 from fastem.families.poisson import PoissonMixtureModel
@@ -12,7 +14,7 @@ from fastem.search.initial_values import checked_array
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class PoissonMixture(DiscreteMixture):
+class PoissonMixture(PoissonAttributes, DiscreteMixture):
     """Mixture of independent Poisson counts fitted by Expectation-Maximization.
 
     p(x) = sum_k w_k prod_j rate_kj^x_j exp(-rate_kj) / x_j! for rows of counts. Each iteration is one fused pass over
@@ -98,7 +100,7 @@ class PoissonMixture(DiscreteMixture):
     array([1.256, 2.663])
     """
 
-    rates_init: Any = None
+    rates_init: ArrayLike | None = None
 
     _model_class: ClassVar[type] = PoissonMixtureModel
     _parameter_constraints: ClassVar[dict[str, Any]] = {

@@ -3,7 +3,10 @@
 `tests/estimators/test_scikit_learn.py` says what each must do; CI runs it with the lowest and the newest version.
 """
 
-from sklearn.base import _fit_context as fit_context
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sklearn.base import _fit_context
 from sklearn.utils._param_validation import (
     Interval,
     InvalidParameterError,
@@ -22,3 +25,10 @@ __all__ = [
     "fit_context",
     "validate_parameter_constraints",
 ]
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Method], Method]:
+    """The decorator of methods that fit: it validates the parameters; here with the types that it does not say."""
+    return _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)

@@ -1,11 +1,13 @@
 """A mixture of Student's t as a distribution: made from its parameters, marginal, conditional, regression."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from fastem.estimators.annotations import CovarianceType, Data, Doubles, Features
 from fastem.estimators.features import checked_names, feature_indices, other_features
 from fastem.estimators.given_parameters import checked_covariances, checked_weights
 from fastem.families.covariances import STRUCTURES
@@ -30,7 +32,7 @@ OF_A_START = (
 class StudentTDistributionMixin:
     """What a mixture of Student's t is without any data."""
 
-    covariance_type: str
+    covariance_type: Any
     n_features_in_: int
     degrees_of_freedom_: np.ndarray
 
@@ -41,8 +43,16 @@ class StudentTDistributionMixin:
 
     @classmethod
     def from_parameters(
-        cls, weights, means, scales, degrees_of_freedom, *, covariance_type="full", feature_names=None, **params
-    ):
+        cls,
+        weights: ArrayLike,
+        means: ArrayLike,
+        scales: ArrayLike,
+        degrees_of_freedom: ArrayLike,
+        *,
+        covariance_type: CovarianceType = "full",
+        feature_names: Sequence[str] | None = None,
+        **params: Any,
+    ) -> Self:
         """A fitted mixture without a fit.
 
         Parameters
@@ -79,26 +89,26 @@ class StudentTDistributionMixin:
         if covariance_type not in STRUCTURES or not STRUCTURES[covariance_type].student_t:
             raise ValueError(f"A mixture of Student's t has no covariance_type {covariance_type!r}.")
         structure = STRUCTURES[covariance_type]
-        means = check_array(means, dtype=np.float64, order="C", input_name="means", copy=True)
-        weights = checked_weights(weights, len(means))
-        covariances, whiteners = checked_covariances(scales, structure, means.shape, "scales")
-        each = [degrees_of_freedom] * len(means) if np.ndim(degrees_of_freedom) == 0 else degrees_of_freedom
-        nu = checked_array(each, means.shape[:1], "degrees_of_freedom").copy()
+        mu = check_array(means, dtype=np.float64, order="C", input_name="means", copy=True)
+        shares = checked_weights(weights, len(mu))
+        covariances, whiteners = checked_covariances(scales, structure, mu.shape, "scales")
+        each = [degrees_of_freedom] * len(mu) if np.ndim(degrees_of_freedom) == 0 else degrees_of_freedom
+        nu = checked_array(each, mu.shape[:1], "degrees_of_freedom").copy()
         if not ((nu >= LEAST) & (nu <= GREATEST)).all():
             raise ValueError(f"degrees_of_freedom must lie between {LEAST} and {GREATEST:g}, got {nu}.")
         estimator: Any = cls
-        mixture = estimator(n_components=len(means), covariance_type=covariance_type, **params)
+        mixture = estimator(n_components=len(mu), covariance_type=covariance_type, **params)
         mixture._keep_model(
-            StudentTMixtureModel(GaussianMixtureModel(structure, weights, means, covariances, whiteners), nu)
+            StudentTMixtureModel(GaussianMixtureModel(structure, shares, mu, covariances, whiteners), nu)
         )
-        mixture.n_features_in_ = means.shape[1]
+        mixture.n_features_in_ = mu.shape[1]
         if feature_names is not None:
-            mixture.feature_names_in_ = checked_names(feature_names, means.shape[1])
+            mixture.feature_names_in_ = checked_names(feature_names, mu.shape[1])
         # It has learned from no rows, and has no bound that a further fit could fall below.
         mixture.converged_, mixture.n_iter_, mixture.n_samples_seen_, mixture.lower_bound_ = False, 0, 0.0, -np.inf
         return mixture
 
-    def marginal(self, features):
+    def marginal(self, features: Features) -> Self:
         """The distribution of some features, whatever the others are; the degrees of freedom stay.
 
         Parameters
@@ -122,7 +132,7 @@ class StudentTDistributionMixin:
         kind = model.structure.of_some_features or self.covariance_type
         return self._like(parameters, model.degrees_of_freedom, kind, chosen)
 
-    def condition(self, values):
+    def condition(self, values: Mapping[Any, float]) -> Self:
         """The distribution of the other features when some are known.
 
         With a the others, b the p known, d2 = (x_b - mu_b)^T Sigma_bb^-1 (x_b - mu_b): nu + p degrees of freedom, means
@@ -164,7 +174,13 @@ class StudentTDistributionMixin:
             kind, scales = "diag", np.diagonal(found.scales, axis1=1, axis2=2)
         return self._like((found.weights, found.means, scales), found.degrees_of_freedom, kind, rest)
 
-    def regress(self, X, targets, *, return_cov=False):
+    @overload
+    def regress(self, X: Data, targets: Features, *, return_cov: Literal[False] = False) -> Doubles: ...
+    @overload
+    def regress(self, X: Data, targets: Features, *, return_cov: Literal[True]) -> tuple[Doubles, Doubles]: ...
+    @overload
+    def regress(self, X: Data, targets: Features, *, return_cov: bool) -> Doubles | tuple[Doubles, Doubles]: ...
+    def regress(self, X: Data, targets: Features, *, return_cov: bool = False) -> Any:
         """E[y | x]: the mean of some features when all others are known, for many rows at once.
 
         The mean of what `condition` returns for each row.
@@ -196,7 +212,9 @@ class StudentTDistributionMixin:
         mean, covariance = regress(self._model().ellipses(), (known, wanted), rows, with_covariances=return_cov)
         return (mean, covariance) if return_cov else mean
 
-    def _like(self, parameters: tuple, degrees_of_freedom: np.ndarray, covariance_type: str, features: list[int]):
+    def _like(
+        self, parameters: tuple, degrees_of_freedom: np.ndarray, covariance_type: Any, features: list[int]
+    ) -> Self:
         """A mixture with the settings of this one, of some of its features."""
         weights, means, scales = parameters
         settings = {name: value for name, value in self.get_params(deep=False).items() if name not in OF_A_START}

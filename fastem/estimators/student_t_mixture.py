@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from fastem.estimators.annotations import CovarianceType, Doubles
+from fastem.estimators.attributes import StudentTAttributes
 from fastem.estimators.elliptical import EllipticalMixin
 from fastem.estimators.likelihood_mixture import LikelihoodMixture
 from fastem.estimators.mixture_problem import LikelihoodProblem
@@ -25,7 +28,7 @@ FIRST_DEGREES_OF_FREEDOM = 4.0  # tails so heavy that outliers are given to the 
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class StudentTMixture(StudentTDistributionMixin, EllipticalMixin, LikelihoodMixture):
+class StudentTMixture(StudentTAttributes, StudentTDistributionMixin, EllipticalMixin, LikelihoodMixture):
     """Mixture of multivariate Student's t distributions fitted by EM: clusters that outliers do not move.
 
     The density is sum_k w_k t(x | mu_k, Sigma_k, nu_k). A row of component k is Gaussian with covariance Sigma_k / u,
@@ -107,13 +110,13 @@ class StudentTMixture(StudentTDistributionMixin, EllipticalMixin, LikelihoodMixt
     (True, True)
     """
 
-    covariance_type: str = "full"
-    degrees_of_freedom: Any = "free"
+    covariance_type: CovarianceType = "full"
+    degrees_of_freedom: Literal["free", "shared"] | ArrayLike = "free"
     reg_covar: float = 1e-6
-    weights_init: Any = None
-    means_init: Any = None
-    scales_init: Any = None
-    degrees_of_freedom_init: Any = None
+    weights_init: ArrayLike | None = None
+    means_init: ArrayLike | None = None
+    scales_init: ArrayLike | None = None
+    degrees_of_freedom_init: ArrayLike | None = None
 
     _lasting = ("n_components", "covariance_type", "degrees_of_freedom")
     _read_with = ("covariance_type",)
@@ -134,7 +137,7 @@ class StudentTMixture(StudentTDistributionMixin, EllipticalMixin, LikelihoodMixt
     }
 
     @property
-    def covariances_(self):
+    def covariances_(self) -> Doubles:
         """Covariances nu/(nu - 2) Sigma of the components, NaN where nu <= 2: there is none.
 
         Shaped like `scales_`, for tied ones (K, D, D): degrees of freedom may differ.

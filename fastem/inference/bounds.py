@@ -11,13 +11,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from fastem.em.estimator import EM
 from fastem.em.user_models import blocks_of, check_methods
+from fastem.estimators.annotations import Data
 from fastem.estimators.base_mixture import BaseMixture
 from fastem.estimators.validation import validated_source
 from fastem.sources import Source
@@ -27,7 +28,9 @@ UNDERFLOW = 1e-290  # responsibilities below have lost digits: their logarithms 
 Array = NDArray[np.float64]
 
 
-def lower_bound(model: Any, X: Any, responsibilities: Any = None, sample_weight: Any = None) -> float:
+def lower_bound(
+    model: Any, X: Data, responsibilities: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+) -> float:
     """L(q, theta) = E_q ln p(X, Z | theta) - E_q ln q(Z) per unit weight, in nats.
 
     By Jensen's inequality it is at most the mean log-likelihood; both are equal if q is the posterior. With q the
@@ -58,7 +61,7 @@ def lower_bound(model: Any, X: Any, responsibilities: Any = None, sample_weight:
     return _expectations(model, X, responsibilities, sample_weight).lower_bound
 
 
-def kl_gap(model: Any, X: Any, responsibilities: Any, sample_weight: Any = None) -> float:
+def kl_gap(model: Any, X: Data, responsibilities: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     """KL(q || p(Z | X, theta)) = E_q ln q(Z) - E_q ln p(Z | X, theta) per unit weight, in nats.
 
     What the lower bound falls short of the log-likelihood by. Never negative beyond rounding, and zero only if q is the
@@ -77,7 +80,9 @@ def kl_gap(model: Any, X: Any, responsibilities: Any, sample_weight: Any = None)
     return _expectations(model, X, responsibilities, sample_weight).kl_gap
 
 
-def free_energy(model: Any, X: Any, responsibilities: Any = None, sample_weight: Any = None) -> float:
+def free_energy(
+    model: Any, X: Data, responsibilities: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+) -> float:
     """F(q, theta) = -L(q, theta) per unit weight, in nats: what EM minimises, with the sign of statistical physics.
 
     The mean energy E_q[-ln p(X, Z | theta)] less the entropy of q, at temperature one.

@@ -15,6 +15,7 @@ from scipy.special import entr, logsumexp
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from fastem.estimators.annotations import Seed
 from fastem.estimators.gaussian_mixture import GaussianMixture
 from fastem.families.gaussian import GaussianMixtureModel
 
@@ -43,7 +44,7 @@ class Estimate(NamedTuple):
     upper: float
 
 
-def entropy(mixture: GaussianMixture, *, n_samples: int = 10_000, random_state: Any = None) -> Estimate:
+def entropy(mixture: GaussianMixture, *, n_samples: int = 10_000, random_state: Seed = None) -> Estimate:
     """Differential entropy H(f) = -E_f ln f of a Gaussian mixture, in nats.
 
     The estimate is sum_a pi_a (H(f_a) - ln pi_a), less the mean over random rows of the entropy of their
@@ -93,7 +94,7 @@ def entropy(mixture: GaussianMixture, *, n_samples: int = 10_000, random_state: 
 
 
 def kl_divergence(
-    p: GaussianMixture, q: GaussianMixture, *, n_samples: int = 10_000, random_state: Any = None
+    p: GaussianMixture, q: GaussianMixture, *, n_samples: int = 10_000, random_state: Seed = None
 ) -> Estimate:
     """Kullback-Leibler divergence KL(p, q) = E_p ln(p / q) between two Gaussian mixtures, in nats.
 

@@ -1,14 +1,16 @@
 """Standard errors and confidence intervals of the parameters of a Gaussian mixture."""
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.linalg import null_space
 from scipy.special import expit, logit
 from scipy.stats import norm
 from threadpoolctl import threadpool_limits
 
+from fastem.estimators.annotations import Data
 from fastem.estimators.gaussian_mixture import GaussianMixture
 from fastem.families.gaussian import EMPTY, GaussianMixtureModel
 from fastem.inference.gradient import model_and_source
@@ -16,7 +18,8 @@ from fastem.inference.information import Information, information_of
 from fastem.inference.layout import Layout
 from fastem.registry import warn
 
-KINDS = ("louis", "opg", "sandwich")
+Kind: TypeAlias = Literal["louis", "opg", "sandwich"]
+KINDS = get_args(Kind)
 SINGULAR = 1e-8  # share of the complete information below which there is none
 INVOLVED = 1e-6  # share of a parameter in directions without information, from which it has no standard error
 AWAY = 0.1  # standard errors from the optimum that are too many
@@ -125,7 +128,9 @@ class StandardErrors:
         return np.concatenate([np.zeros(before, bool), np.resize(of_one, layout.size - before)])
 
 
-def standard_errors(model: GaussianMixture, X: Any, kind: str = "louis", sample_weight: Any = None) -> StandardErrors:
+def standard_errors(
+    model: GaussianMixture, X: Data, kind: Kind = "louis", sample_weight: ArrayLike | None = None
+) -> StandardErrors:
     """Standard errors of weights, means and covariances of a Gaussian mixture fitted to X.
 
     One pass over the rows, of any source, in bounded memory. The covariance of the estimates is
@@ -199,7 +204,12 @@ def standard_errors(model: GaussianMixture, X: Any, kind: str = "louis", sample_
 
 
 def confidence_intervals(
-    model: GaussianMixture, X: Any, kind: str = "louis", sample_weight: Any = None, *, level: float = 0.95
+    model: GaussianMixture,
+    X: Data,
+    kind: Kind = "louis",
+    sample_weight: ArrayLike | None = None,
+    *,
+    level: float = 0.95,
 ) -> ConfidenceIntervals:
     """Confidence intervals of the parameters: `standard_errors`, then `StandardErrors.confidence_intervals`.
 
@@ -216,7 +226,9 @@ def confidence_intervals(
     return standard_errors(model, X, kind, sample_weight).confidence_intervals(level)
 
 
-def observed_information(model: GaussianMixture, X: Any, kind: str = "louis", sample_weight: Any = None) -> np.ndarray:
+def observed_information(
+    model: GaussianMixture, X: Data, kind: Kind = "louis", sample_weight: ArrayLike | None = None
+) -> np.ndarray:
     """Minus the second derivatives of the log-likelihood by all parameters, or the outer product of gradients.
 
     Parameters

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from fastem.estimators.annotations import Data
 from fastem.estimators.gaussian_mixture import GaussianMixture
 from fastem.families.covariances import names_with
 from fastem.families.gaussian import GaussianMixtureModel
@@ -33,7 +35,7 @@ class Score:
     covariances: np.ndarray
 
 
-def score(model: GaussianMixture, X: Any, sample_weight: Any = None) -> Score:
+def score(model: GaussianMixture, X: Data, sample_weight: ArrayLike | None = None) -> Score:
     """Gradient of the log-likelihood of rows at the parameters of a fitted Gaussian mixture.
 
     One fused pass. With responsibilities r, d = x - mu_k and Lambda_k = Sigma_k^-1: sum r Lambda_k d by mu_k and
@@ -77,7 +79,7 @@ def score(model: GaussianMixture, X: Any, sample_weight: Any = None) -> Score:
     return Score(by_weights, by_means, theta.structure.shown(by_covariances, theta.n_components))
 
 
-def model_and_source(model: Any, X: Any, sample_weight: Any) -> tuple[GaussianMixtureModel, Source]:
+def model_and_source(model: Any, X: Data, sample_weight: Any) -> tuple[GaussianMixtureModel, Source]:
     """The parameters of a fitted Gaussian mixture and the rows.
 
     Raises

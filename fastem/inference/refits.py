@@ -3,13 +3,15 @@
 import warnings
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
+from fastem.estimators.annotations import Data, Seed
 from fastem.estimators.gaussian_mixture import GaussianMixture
 from fastem.inference.errors import InferenceWarning, StandardErrors
 from fastem.inference.gradient import model_and_source
@@ -47,12 +49,12 @@ class Bootstrap:
 
 def bootstrap(
     model: GaussianMixture,
-    X: Any,
+    X: Data,
     n_boot: int = 200,
-    kind: str = "parametric",
+    kind: Literal["parametric", "weighted"] = "parametric",
     *,
-    sample_weight: Any = None,
-    random_state: Any = None,
+    sample_weight: ArrayLike | None = None,
+    random_state: Seed = None,
 ) -> Bootstrap:
     """Fit a Gaussian mixture again and again, to rows that might have come instead.
 
@@ -99,17 +101,17 @@ def bootstrap(
         raise ValueError(f"The refits maximise the likelihood; e_step={model.e_step!r} does not.")
     if not (theta.weights > 0).all():
         raise ValueError("Components of weight zero cannot begin a refit: fit with fewer components.")
-    random_state = check_random_state(random_state)
+    generator = check_random_state(random_state)
     frequencies = _frequencies(source)
     total = float(frequencies.sum())
     estimator = _refitted(model, total)
     layout, replicates = Layout.of(theta), []
     for _ in range(n_boot):
         if kind == "parametric":
-            rows, weights = theta.sample(max(1, round(total)), random_state)[0], None
+            succeeded = _succeeds(estimator, theta.sample(max(1, round(total)), generator)[0], None)
         else:
-            rows, weights = X, random_state.gamma(frequencies)
-        if _succeeds(estimator, rows, weights):
+            succeeded = _succeeds(estimator, X, generator.gamma(frequencies))
+        if succeeded:
             replicates.append(layout.pack(estimator.weights_, estimator.means_, estimator.covariances_))
     return _summary(layout, np.array(replicates), int(n_boot), model, kind)
 

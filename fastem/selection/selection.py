@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from joblib import Parallel, delayed
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from fastem.estimators.annotations import CovarianceType, Data, Seed
 from fastem.estimators.base_mixture import BaseMixture
 from fastem.estimators.gaussian_mixture import GaussianMixture
 from fastem.estimators.validation import validated_source
@@ -66,16 +68,16 @@ class Selection:
 
 
 def select(
-    X: Any,
-    n_components: Any = range(1, 10),
+    X: Data,
+    n_components: int | Iterable[int] = range(1, 10),
     *,
-    covariance_type: Sequence[str] | str | None = None,
-    criterion: str = "bic",
-    estimator: Any = None,
-    sample_weight: Any = None,
+    covariance_type: Sequence[CovarianceType] | CovarianceType | None = None,
+    criterion: Literal["bic", "aic", "icl", "cv"] = "bic",
+    estimator: BaseMixture | None = None,
+    sample_weight: ArrayLike | None = None,
     n_init: int = 1,
     n_jobs: int | None = None,
-    random_state: Any = None,
+    random_state: Seed = None,
     verbose: int = 0,
 ) -> Selection:
     """Fit models with several numbers of components and structures of covariance, and keep the best.
