@@ -193,7 +193,8 @@ def constant(model, n, d):
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_scikit_learns_bound_differs_by_the_documented_constant(structure, weights):
     options = {"covariance_type": structure, "weight_concentration_prior_type": weights, "reg_covar": 0.0}
-    ours, theirs = both(600, RESPONSIBILITIES[:, :2] / RESPONSIBILITIES[:, :2].sum(axis=1, keepdims=True), **options)
+    sides = (X.mean(axis=1) > 1.5).astype(int)  # from near the optimum: sixty iterations bring both to rest
+    ours, theirs = both(60, np.eye(2)[sides], **options)
     expected = float(np.squeeze(theirs.lower_bound_)) + constant(ours._model(), *X.shape)
     assert_allclose(ours.lower_bound_, expected, rtol=1e-9)
 

@@ -40,7 +40,7 @@ def test_components_keep_their_order(structure, separated):
     X, _ = separated
     mixture = fitted(structure, X, 2)
     for kind in ("parametric", "weighted"):
-        found = bootstrap(mixture, X, 20, kind, random_state=0)
+        found = bootstrap(mixture, X, 6, kind, random_state=0)
         assert np.abs(found.means - mixture.means_).max() < 1.0
 
 
