@@ -82,7 +82,13 @@ class BaseMixture(MixtureAttributes, CallbackSupportMixin, DensityMixin, Estimat
 
     @with_callbacks
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Data, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: Data,
+        y: object = None,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | str | None = None,
+    ) -> Self:
         """Estimate the parameters.
 
         Parameters
@@ -93,6 +99,11 @@ class BaseMixture(MixtureAttributes, CallbackSupportMixin, DensityMixin, Estimat
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative; an integer weight counts as that many equal rows.
+        labels : array-like of shape (n_samples,) or str, default=None
+            The components of rows where they are known, whole numbers from 0 to `n_components` - 1, else -1; or the
+            name of the column of `X`, a table or a file of one, that holds them and is no feature. Such a row has the
+            responsibility one of its component, and log w_k p(x | k) counts as its log-likelihood in `lower_bound_`
+            and `log_likelihood_`. Component k of the fitted mixture is label k.
 
         Returns
         -------
@@ -101,8 +112,8 @@ class BaseMixture(MixtureAttributes, CallbackSupportMixin, DensityMixin, Estimat
         Raises
         ------
         ValueError
-            If X, the weights or the start are invalid, or the likelihood is unbounded (for Gaussians: a constant
-            feature with ``reg_covar=0``).
+            If X, the weights, the labels or the start are invalid, or the likelihood is unbounded (for Gaussians: a
+            constant feature with ``reg_covar=0``).
 
         Warns
         -----
@@ -110,7 +121,7 @@ class BaseMixture(MixtureAttributes, CallbackSupportMixin, DensityMixin, Estimat
             If `max_iter` or Ctrl-C ended the fit, or a component collapsed or lost all its rows. After Ctrl-C the
             parameters are the best so far; with a `checkpoint`, KeyboardInterrupt is raised when it is written.
         """
-        return fitting.fit(self._problem(), X, y, sample_weight)
+        return fitting.fit(self._problem(), X, y, sample_weight, labels)
 
     def _changes(self) -> list[str]:
         changes, fitted = super()._changes(), len(getattr(self, "weights_", range(self.n_components)))
@@ -121,7 +132,13 @@ class BaseMixture(MixtureAttributes, CallbackSupportMixin, DensityMixin, Estimat
     def _source(self, X: Any, sample_weight: Any = None, **options: Any) -> Source:
         return validated_source(self, X, sample_weight, **options)
 
-    def fit_predict(self, X: Data, y: object = None, sample_weight: ArrayLike | None = None) -> Labels:
+    def fit_predict(
+        self,
+        X: Data,
+        y: object = None,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | str | None = None,
+    ) -> Labels:
         """Estimate the parameters, then return the most probable component of each row.
 
         Parameters
@@ -129,12 +146,14 @@ class BaseMixture(MixtureAttributes, CallbackSupportMixin, DensityMixin, Estimat
         X : array-like of shape (n_samples, n_features)
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
+        labels : array-like of shape (n_samples,), default=None
+            As in `fit`; a row is predicted to be where it is most probable, whatever its label.
 
         Returns
         -------
         labels : ndarray of shape (n_samples,)
         """
-        return self.fit(X, y, sample_weight=sample_weight).predict(X)
+        return self.fit(X, y, sample_weight=sample_weight, labels=labels).predict(X)
 
     def summary(self) -> Summary:
         """What the fit has found, at a glance.

@@ -18,6 +18,7 @@ from fastem.estimators.scikit_learn import Interval
 from fastem.kernels.compilation import announce
 from fastem.registry import warn
 from fastem.sources import Source
+from fastem.sources.labels import split_off
 from fastem.storage.checkpoint import Checkpoint, described
 
 # What the result of a fit does not depend on.
@@ -28,15 +29,18 @@ CONSTRAINTS: dict[str, list] = {
 }
 
 
-def fit(problem: Problem, X: Any, y: Any, sample_weight: Any) -> Any:
-    """Fit the estimator of the problem to the rows and return it."""
+def fit(problem: Problem, X: Any, y: Any, sample_weight: Any, labels: Any = None) -> Any:
+    """Fit the estimator of the problem to the rows, of known components where `labels` say so, and return it."""
     own = problem.estimator
+    X, labels = split_off(X, labels)
     if own.verbose:
         announce(_say_that_it_compiles)
     with generator_of(own.random_state, lent=callable(problem.init)) as generator:
         checkpoint, record, random_state = _begin(own, generator)
         seed = random_state.randint(LARGEST_SEED)
         source = own._source(X, sample_weight, reset=True, ensure_min_samples=problem.min_rows, seed=seed)
+        if labels is not None:
+            source = problem.with_labels(source, labels)
         if checkpoint is not None:
             checkpoint.bind(source.fingerprint())
             checkpoint.believe(lambda: record.check(problem.n_starts, lambda fit: problem.check(fit, source)))

@@ -16,6 +16,7 @@ from fastem.estimators.problem import LARGEST_SEED, Problem, Report
 from fastem.families.model import FEW_ROWS, falling
 from fastem.registry import warn
 from fastem.sources import Source
+from fastem.sources.labels import LabelledSource, labelled
 
 
 class Starts(Protocol):
@@ -56,6 +57,9 @@ class MixtureProblem(Problem):
     @property
     def min_rows(self) -> int:
         return 2
+
+    def with_labels(self, source: Source, labels: Any) -> Source:
+        return labelled(source, labels, self.estimator.n_components)
 
     def runs(self, source: Source, random_state: np.random.RandomState) -> Callable[[int], Fit]:
         own = self.estimator
@@ -103,7 +107,7 @@ class MixtureProblem(Problem):
 
     def keep(self, fit: Fit, source: Source) -> None:
         own = self.estimator
-        if self.unguided and fit.kept.exchangeable:
+        if self.unguided and fit.kept.exchangeable and not isinstance(source, LabelledSource):
             _put_in_order(fit)
         self.show(own, fit)
         self.keep_precision(source)
@@ -170,6 +174,11 @@ class LikelihoodProblem(MixtureProblem):
             "e_step": self.e_step(random_state, number),
             "schedule": schedule(self, n_features) if own.learning_method == "online" else None,
         }
+
+    def with_labels(self, source: Source, labels: Any) -> Source:
+        if self.estimator.learning_method == "online":
+            raise ValueError("labels are for learning_method='batch'; steps of batches do not take them.")
+        return super().with_labels(source, labels)
 
     def _stopping(self) -> str:
         if self.estimator.e_step != "stochastic":

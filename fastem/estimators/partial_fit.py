@@ -12,6 +12,7 @@ from fastem.estimators.problem import LARGEST_SEED
 from fastem.estimators.scikit_learn import Interval, StrOptions
 from fastem.sources import Block, Source
 from fastem.sources.arrays import ArraySource
+from fastem.sources.tables import Table
 
 OF_A_FIT = ("lower_bounds_", "log_likelihood_", "labels_", "inertia_")  # attributes that a further batch outdates
 CONSTRAINTS: dict[str, list] = {
@@ -55,6 +56,8 @@ def schedule(problem: StreamProblem, n_features: int) -> Schedule:
 def learn(problem: StreamProblem, X: Any, sample_weight: Any) -> Any:
     """Steps of stepwise EM of the problem's estimator, which is returned; the first rows wait until they are enough."""
     estimator = problem.estimator
+    if isinstance(X, Table) and X.label is not None:
+        raise ValueError(f"partial_fit takes no labels, and the table has them in column {X.label!r}: use fit.")
     started = hasattr(estimator, "n_samples_seen_")
     changes = ", ".join(estimator._changes()) if started else ""
     if changes:

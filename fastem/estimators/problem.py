@@ -49,6 +49,10 @@ class Problem(ABC):
     def min_rows(self) -> int:
         return 1
 
+    def with_labels(self, source: Source, labels: Any) -> Source:
+        """The source with the known components of its rows."""
+        raise ValueError(f"{type(self.estimator).__name__} takes no labels of rows: use a mixture.")
+
     @abstractmethod
     def variant(self, n_features: int, random_state: np.random.RandomState, number: int) -> dict[str, Any]:
         """How EM is run, as arguments of `Fit`."""

@@ -21,7 +21,8 @@ MAX_LANES = 64
 LANE_MEMORY = 2**25  # bytes for the statistics of all lanes
 NO_DENSITY, NO_LABELS, NO_RESPONSIBILITIES = np.empty(0), np.empty(0, dtype=np.int64), np.empty((0, 0))
 
-Blocks = Iterable[tuple[np.ndarray, np.ndarray | None]]
+Block = tuple[Any, ...]  # rows (n, D), weights (n,) or None, and labels (n,) as `tiles.Rows` has them if any are known
+Blocks = Iterable[Block]
 
 
 def accumulated(parameters: Kernel, blocks: Blocks, *, assignment: Assignment = SOFT) -> np.ndarray:
@@ -31,7 +32,7 @@ def accumulated(parameters: Kernel, blocks: Blocks, *, assignment: Assignment = 
     ----------
     parameters : Kernel
         A family's parameters, whose type selects what is compiled.
-    blocks : iterable of pairs of rows (n, D) and their weights (n,) or None
+    blocks : iterable of Block
         Each is done with before the next one is asked for. Of a list or tuple of one block nothing is copied.
     assignment : Assignment
         What becomes of the responsibilities; LIKELIHOOD takes the log-likelihood and the sum of the weights alone.
@@ -52,7 +53,7 @@ def summed(lanes_of: Callable[..., None], parameters: Any, blocks: Blocks, *how:
     lanes, n_tiles = np.zeros((0, size)), 0
     if not (isinstance(blocks, (tuple, list)) and len(blocks) == 1):
         blocks = whole_tiles(blocks, capacity)
-    for rows, weights in blocks:
+    for rows, weights, *labels in blocks:
         check_width(rows, n_features)
         following = n_tiles + -(-len(rows) // capacity)
         n_lanes = min(lane_count(size), -(-following // STRIPE))
@@ -60,43 +61,49 @@ def summed(lanes_of: Callable[..., None], parameters: Any, blocks: Blocks, *how:
             grown = aligned_zeros(n_lanes, size)
             grown[: len(lanes)] = lanes
             lanes = grown
-        arguments = Rows.of(rows, capacity, weights, n_tiles), parameters, *how, lanes
+        arguments = Rows.of(rows, capacity, weights, n_tiles, *labels), parameters, *how, lanes
         run(lanes_of, arguments, n_lanes, rows.size * n_components)
         n_tiles = following
     return np.add.reduce(lanes)  # in order
 
 
-def whole_tiles(blocks: Blocks, capacity: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+def whole_tiles(blocks: Blocks, capacity: int) -> Iterator[Block]:
     """The same rows in blocks of whole tiles, but for the last.
 
     What does not fill a tile yet is copied: a source may use the memory of its blocks again.
     """
     rest: Any = None
-    for rows, weights in blocks:
+    for block in blocks:
+        n_rows = len(block[0])
         if rest is None:
-            rest = rows[:0].astype(np.float64), np.empty(0)
-        begin = min(-len(rest[0]) % capacity, len(rows))
-        end = begin + (len(rows) - begin) // capacity * capacity
+            rest = _copied(_part(block, 0, 0))
+        begin = min(-len(rest[0]) % capacity, n_rows)
+        end = begin + (n_rows - begin) // capacity * capacity
         if begin:
-            rest = _joined(*rest, *_part(rows, weights, 0, begin))
+            rest = _joined(rest, _part(block, 0, begin))
         if len(rest[0]) == capacity:
             yield rest
-            rest = rest[0][:0], rest[1][:0]
+            rest = _part(rest, 0, 0)
         if end > begin:
-            yield _part(rows, weights, begin, end)
-        if end < len(rows):
-            rest = _joined(*rest, *_part(rows, weights, end, len(rows)))
+            yield _part(block, begin, end)
+        if end < n_rows:
+            rest = _joined(rest, _part(block, end, n_rows))
     if rest is not None and len(rest[0]):
         yield rest
 
 
-def _part(rows, weights, begin: int, end: int):
-    return rows[begin:end], None if weights is None else weights[begin:end]
+def _part(block: Block, begin: int, end: int) -> Block:
+    return tuple(None if each is None else each[begin:end] for each in block)
 
 
-def _joined(rest, rest_weights, rows, weights):
-    weights = np.ones(len(rows)) if weights is None else weights
-    return np.concatenate([rest, rows.astype(np.float64, copy=False)]), np.concatenate([rest_weights, weights])
+def _copied(block: Block) -> Block:
+    """The same with rows in float64 and weights."""
+    rows, weights, *labels = block
+    return rows.astype(np.float64), np.ones(len(rows)) if weights is None else weights.copy(), *labels
+
+
+def _joined(rest: Block, part: Block) -> Block:
+    return tuple(np.concatenate(pair) for pair in zip(rest, _copied(part), strict=True))
 
 
 @cache

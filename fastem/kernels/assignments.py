@@ -1,4 +1,4 @@
-"""Rows given to one component each: the most probable one, or one drawn from the posterior.
+"""Rows given to one component each: the most probable one, one drawn from the posterior, or the one that is known.
 
 The pass, and every family's moments, go on as with responsibilities; these are now zeros and ones. Draws come from a
 hash of a key and the number of the row: threads and blocks change nothing.
@@ -11,6 +11,7 @@ from llvmlite import ir
 
 from fastem.kernels.compilation import inlined
 from fastem.kernels.hashing import GOLDEN, hashed, mixed_inline
+from fastem.kernels.tiles import nowhere, panel_rows
 from fastem.kernels.vectors.simd import PANEL_VECTORS, WIDTH, Vectors, vectorised
 
 NO_MOMENTS, HARD, STOCHASTIC = 0, 2, 3
@@ -56,6 +57,24 @@ def draw(key, first_row, uniform):
     unused, unit = (np.uint64(12), 2.0**-52) if uniform.itemsize == 8 else (np.uint64(41), 2.0**-23)
     for row in range(uniform.size):
         uniform[row] = np.float64(mixed_inline((key + np.uint64(first_row + row + 1)) * GOLDEN) >> unused) * unit
+
+
+@inlined
+def keep_to_labels(labels, first, count, n_components, tile):
+    """Half log-joints of minus infinity for all components but the known one, whose log-joint is then that of the row.
+
+    `labels` are those of a block, `first` is its first row in the tile; -1 stands for a row that may be of any.
+    """
+    panel = panel_rows(tile.panels)
+    for b in range(count):
+        known = labels[first + b]
+        if known >= 0 and known < n_components:  # of a mixture with fewer components the others say nothing
+            at = b // panel * n_components * panel + b % panel
+            for k in range(n_components):
+                if k != known:
+                    tile.scores[at + k * panel] = -np.inf
+            score = tile.scores[at + known * panel]
+            tile.top[b] = score if score > nowhere(tile.top) else nowhere(tile.top)
 
 
 @vectorised

@@ -14,7 +14,15 @@ import numpy as np
 from numba import types
 from numba.extending import overload_method
 
-from fastem.kernels.assignments import HARD, NO_MOMENTS, STOCHASTIC, assign_sampled, assign_to_the_best, draw
+from fastem.kernels.assignments import (
+    HARD,
+    NO_MOMENTS,
+    STOCHASTIC,
+    assign_sampled,
+    assign_to_the_best,
+    draw,
+    keep_to_labels,
+)
 from fastem.kernels.compilation import inlined, jitted
 from fastem.kernels.tiles import load_tile, new_tile, normalise, nowhere, panel_rows
 
@@ -97,6 +105,8 @@ def fused_lanes(rows, parameters, auxiliary, assignment, statistics, begin, end)
                 count = min(capacity, rows.count - t * capacity)
                 n_panels = load_tile(rows, t * capacity, count, parameters.origin, tile)
                 parameters.log_joint(n_panels, tile)
+                if rows.labels.size:
+                    keep_to_labels(rows.labels, t * capacity, count, n_components, tile)
                 respond(n_panels, n_components, tile, assignment, (rows.first_tile + t) * capacity)
                 add_compensated(total, tile.totals[0])
                 total[2] += tile.totals[1]

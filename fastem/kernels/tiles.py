@@ -22,6 +22,7 @@ LEAST_TOTAL = 1e-30  # of squared exponentials: it is one or more, or zero for a
 
 
 ONES = np.empty(0)  # weights, in the place of ones
+UNKNOWN = np.empty(0, dtype=np.int32)  # labels, where none is known
 
 
 class Rows(NamedTuple):
@@ -38,14 +39,24 @@ class Rows(NamedTuple):
     weights: np.ndarray  # (count,) or empty for ones
     capacity: int  # rows of a tile
     first_tile: int  # of all rows: where the block begins
+    labels: np.ndarray  # (count,) int32, -1 where the component of a row is not known, or empty
 
     @classmethod
-    def of(cls, array: np.ndarray, capacity: int, weights: np.ndarray | None = None, first_tile: int = 0) -> "Rows":
-        """Describe a two-dimensional float32 or float64 array in native byte order, and the weights of its rows."""
+    def of(
+        cls,
+        array: np.ndarray,
+        capacity: int,
+        weights: np.ndarray | None = None,
+        first_tile: int = 0,
+        labels: np.ndarray = UNKNOWN,
+    ) -> "Rows":
+        """Describe a two-dimensional float32 or float64 array in native byte order, and what is known of its rows."""
         weights = ONES if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
         address = array.__array_interface__["data"][0]  # `array.ctypes` takes ten times as long
         row_stride, column_stride = array.strides
-        return cls(address, len(array), row_stride, column_stride, array.itemsize, weights, capacity, first_tile)
+        return cls(
+            address, len(array), row_stride, column_stride, array.itemsize, weights, capacity, first_tile, labels
+        )
 
 
 class Tile(NamedTuple):

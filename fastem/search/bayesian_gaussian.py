@@ -15,6 +15,7 @@ from fastem.search.partitions import moments_of_partition
 from fastem.search.seeding import Seeds
 from fastem.search.space import SearchSpace
 from fastem.sources import Source
+from fastem.sources.labels import LabelledSource
 
 
 class BayesianGaussianSpace(SearchSpace[Any]):
@@ -49,7 +50,8 @@ class BayesianGaussianSpace(SearchSpace[Any]):
 
     def start_of(self, model: GaussianMixtureModel, source: Source) -> BayesianGaussianMixtureModel:
         begun = self.gaussian.start_of(model, source)
-        begun = begun.reordered(falling(begun.weights, begun.means))  # as the sticks of a process expect them
+        if not isinstance(source, LabelledSource):
+            begun = begun.reordered(falling(begun.weights, begun.means))  # as the sticks of a process expect them
         return self._of(begun.e_step(source).moments, begun.means)
 
     def _of(self, moments: Moments, means: np.ndarray) -> BayesianGaussianMixtureModel:

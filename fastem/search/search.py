@@ -16,10 +16,12 @@ from fastem.engine.loop import Fit
 from fastem.families.cached import cached_property
 from fastem.search import seeding
 from fastem.search.initial_values import checked_partition
+from fastem.search.labels import kept_to, of_labels
 from fastem.search.moves import split_and_merge
 from fastem.search.space import SearchSpace
 from fastem.search.subsampling import FACTOR, grow, run_level
 from fastem.sources import Block, Source
+from fastem.sources.labels import LabelledSource
 
 SAMPLE_MEMORY = 2**24  # bytes that the sample may take
 MOST_TO_MOVE = 64  # components up to which moves are tried
@@ -64,7 +66,12 @@ class Search:
             return self.space.blank
         if not isinstance(self.init_params, str) and not callable(self.init_params):
             partition = checked_partition(self.init_params, self.source.n_rows, self.space.n_components)
+            if isinstance(self.source, LabelledSource):
+                partition = kept_to(self.source.labels, partition)
             return self.space.of_rows(self.source, partition)
+        if isinstance(self.source, LabelledSource):
+            start = of_labels(self.space, self.source, self._seeding_rows, self.init_params, self.random_state)
+            return self.space.start_of(start, self.source)
         searching = self.subsampling and not self.given and self._named("kmeans")
         model = self._best_of_short_runs() if searching else self._of_one_partition()
         if self._growing:

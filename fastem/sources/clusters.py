@@ -19,7 +19,7 @@ from fastem.sources.reader import Piece
 from fastem.sources.sampling import NO_WEIGHTS, expected_keys, selected
 from fastem.sources.source import Block, Write
 from fastem.sources.stream import check_finite, check_shape
-from fastem.sources.weights import ALL_ZERO, check_weights, numbers_of_weights
+from fastem.sources.weights import ALL_ZERO, check_weights, numbers_of_rows
 
 FAN_IN = 8  # statistics that are added up in one task
 
@@ -202,7 +202,7 @@ def _block(part: Any, weights: Any, number: int, n_features: int, labels: list[s
     """A partition as an array, checked."""
     where = f"partition {number}"
     rows = array_of_numbers(part, where) if labels is None else rows_in_order(as_frame(part), labels, where)
-    weights = None if weights is None else numbers_of_weights(weights, f"{where}, sample_weight")
+    weights = None if weights is None else numbers_of_rows(weights, f"{where}, sample_weight")
     piece = Piece(rows, weights, where, 0)
     check_shape(piece, n_features)
     check_finite(piece, None if labels is None else tuple(labels))

@@ -1,6 +1,7 @@
-"""Tables of named columns: files, data frames and Arrow data, with features and weights chosen."""
+"""Tables of named columns: files, data frames and Arrow data, with features, weights and labels chosen."""
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ from fastem.sources.frames import frame_columns
 from fastem.sources.numeric import stacked
 from fastem.sources.reader import Piece, Reader
 
+LABEL_ROWS = 2**20  # of a run of labels
+
 
 class Table:
-    """A table of which some columns are features, and one perhaps the weights of the rows.
+    """A table of which some columns are features, and perhaps one the weights of the rows, one their known components.
 
     Parameters
     ----------
@@ -24,7 +27,8 @@ class Table:
         ``"s3://bucket/rows.parquet"`` (``fastem[remote]``). Or a frame of pandas, polars, pyarrow or another library
         that narwhals knows, or a pyarrow data set.
     columns : list of str or int, optional
-        The features, in this order, by their labels. By default all columns but `weight` and an index of pandas.
+        The features, in this order, by their labels. By default all columns but `weight`, `label` and an index of
+        pandas.
     weight : str or int, optional
         The column of the weights.
     separator : str, optional
@@ -34,6 +38,9 @@ class Table:
     header : bool, optional
         Whether the first line of a text file names the columns. By default it does if none of its cells is a number;
         where numbers may be names, a warning says what it was taken for.
+    label : str or int, optional
+        The column of the components of rows where they are known, whole numbers, else -1: `fit` of a mixture keeps to
+        them. It reads them once, into four bytes a row; no other method looks at them.
 
     Examples
     --------
@@ -53,12 +60,14 @@ class Table:
         separator: str | None = None,
         decimal: str = ".",
         header: bool | None = None,
+        label: str | int | None = None,
     ):
         if isinstance(columns, str):
             raise TypeError(f"columns must be a list of columns, got the text {columns!r}.")
         self.data = data
         self.weight = None if weight is None else str(weight)
         self.columns = None if columns is None else [str(column) for column in columns]
+        self.label = None if label is None else str(label)
         self.layout = Layout(separator, decimal, header)
 
     def labels(self) -> list[str]:
@@ -67,18 +76,34 @@ class Table:
 
     def reader(self) -> Reader:
         """Raises OSError, ValueError or TypeError if there is no such table."""
-        return TableReader(_columns_of(self.data, self.layout), self.columns, self.weight)
+        return TableReader(_columns_of(self.data, self.layout), self.columns, self.weight, self.label)
+
+    def with_label(self, label: str) -> "Table":
+        """The same table with a column of known components."""
+        if self.label not in (None, label):
+            raise ValueError(f"labels twice, as column {label!r} and as column {self.label!r}")
+        table = copy(self)
+        table.label = label
+        return table
+
+    def read_label(self) -> np.ndarray:
+        """The column of the known components, (n_rows,), as it is."""
+        table = _columns_of(self.data, self.layout)
+        check_present(table.name, [str(self.label)], table.names)
+        runs = [columns[0].copy() for columns, _, _ in table.read([str(self.label)], LABEL_ROWS)]
+        return np.concatenate(runs) if runs else np.empty(0)
 
 
 class TableReader(Reader):
     """A table with its columns chosen."""
 
-    def __init__(self, table: Columns, columns: list[str] | None, weight: str | None):
+    def __init__(self, table: Columns, columns: list[str] | None, weight: str | None, label: str | None):
         self.table, self.weight, self.name = table, weight, table.name
-        check_present(table.name, [*(columns or []), *([] if weight is None else [weight])], table.names)
-        chosen = [name for name in table.features if name != weight] if columns is None else columns
+        others = [name for name in (weight, label) if name is not None]
+        check_present(table.name, [*(columns or []), *others], table.names)
+        chosen = [name for name in table.features if name not in others] if columns is None else columns
         if not chosen:
-            raise ValueError(f"{table.name}: no column is left beside the weights")
+            raise ValueError(f"{table.name}: no column is left beside the {'weights' if label is None else 'labels'}")
         if len(set(chosen)) < len(chosen):
             raise ValueError(f"{table.name}: a column is chosen twice: {', '.join(chosen)}")
         self.names = tuple(chosen) if table.named else None

@@ -31,7 +31,7 @@ class Weights:
     def __init__(self, given: Any):
         if isinstance(given, Iterator):
             raise TypeError(f"sample_weight is a {type(given).__name__}, which can be read once: make it an array.")
-        self.values = numbers_of_weights(given.compute() if hasattr(given, "dask") else given, "sample_weight")
+        self.values = numbers_of_rows(given.compute() if hasattr(given, "dask") else given, "sample_weight")
         if self.values.ndim > 1:
             shape = self.values.shape
             raise ValueError(f"Sample weights must be 1D array or scalar, got an array of shape {shape}.")
@@ -56,14 +56,14 @@ class Weights:
         return self.values[first : first + n_rows]
 
 
-def numbers_of_weights(given: Any, where: str) -> np.ndarray:
-    """Weights of any container as an array of float64, not checked yet."""
+def numbers_of_rows(given: Any, where: str) -> np.ndarray:
+    """A number for each row in any container, a weight or a label, as an array of float64, not checked yet."""
     if not isinstance(given, np.ndarray | list | tuple | Real):
         import narwhals as nw
 
         series = nw.from_native(given, pass_through=True, allow_series=True)
         if isinstance(series, nw.Series):
-            given = numbers_of(series, series.name or "sample_weight", where)
+            given = numbers_of(series, series.name or where, where)
     # A read-only array is another type to the compiler: it would compile every pass a second time.
     return np.require(array_of_numbers(given, where), np.float64, ["C", "W"])
 
