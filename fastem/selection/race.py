@@ -15,9 +15,10 @@ import numpy as np
 from fastem.selection.trials import CRITERIA, Candidate, fitted
 from fastem.sources import Block
 
-FIRST, FACTOR = 10_000, 4  # rows of the first sample, and of a sample over those of the one before
+FIRST, FACTOR = 2_500, 4  # rows of the first sample, and of a sample over those of the one before
 SAMPLE_MEMORY = 2**26  # bytes of the rows of the largest sample
 DOUBT = 4.0  # standard errors by which a model that is left behind must be worse
+ROWS_PER_PARAMETER = 5  # of a sample on which a model may be left behind: the expansion above is of the first order
 GAP = 0.5  # nats, of all rows, that may be left to the optimum of each model
 
 Each = Callable[[Callable[[Candidate], Candidate], Iterable[Candidate]], list[Candidate]]
@@ -89,5 +90,7 @@ def _keeps_up(candidate: Candidate, best: Candidate, n_rows: int, criterion: str
     assert candidate.log_densities is not None
     assert best.log_densities is not None
     differences = candidate.log_densities - best.log_densities
+    if len(differences) < ROWS_PER_PARAMETER * max(candidate.trial.n_parameters, best.trial.n_parameters):
+        return True
     error = 2.0 * n_rows * differences.std() / np.sqrt(len(differences))
     return bool(getattr(candidate.trial, criterion) <= getattr(best.trial, criterion) + DOUBT * error)

@@ -90,9 +90,18 @@ def test_many_rows_race(many_rows):
 
 
 def test_samples_are_worth_it():
-    assert sample_sizes(39_999, 2) == []
-    assert sample_sizes(200_000, 2) == [10_000, 40_000]
+    assert sample_sizes(9_999, 2) == []
+    assert sample_sizes(200_000, 2) == [2_500, 10_000, 40_000]
     assert sample_sizes(10**9, 1024) == []
+
+
+def test_nobody_is_left_behind_on_few_rows_for_the_parameters():
+    """On 2,500 rows of 20 features nothing is said of full covariances: their hundreds of parameters overfit there."""
+    rng = np.random.default_rng(0)
+    factor = rng.normal(size=(20, 20))
+    rows = np.concatenate([rng.normal(size=(6_000, 20)) @ factor, rng.normal(size=(6_000, 20)) @ factor.T + 1.0])
+    found = select(rows, [3, 4], covariance_type=["full", "diag"], random_state=0)
+    assert {trial.n_rows for trial in found.results_ if trial.model == "full"} == {12_000}
 
 
 def test_weights_count_as_rows(faithful):
