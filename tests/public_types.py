@@ -47,6 +47,7 @@ def gaussian_mixture() -> None:
     assert_type(mixture.bic(X) + mixture.aic(X) + mixture.icl(X), float)
     assert_type(mixture.n_parameters_, int)
     assert_type(mixture.mahalanobis(X), Reals)
+    assert_type(mixture.impute(X, random_state=0), Reals)
     assert_type(mixture.is_outlier(X, level=0.9), NDArray[np.bool_])
     assert_type(mixture.marginal([0]).cdf([0.0]), Doubles)
     assert_type(mixture.marginal(0).quantile([0.5]), Doubles)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from fastem.estimators.likelihood_mixture import LikelihoodMixture
 from fastem.estimators.mixture_problem import LikelihoodProblem
 from fastem.estimators.scikit_learn import Interval
-from fastem.estimators.validation import Domain, validated_source
+from fastem.estimators.validation import Domain
 from fastem.families.discrete import DiscreteMixtureModel
 from fastem.search.discrete import DiscreteSpace
 from fastem.search.initial_values import checked_array, checked_weights
@@ -69,7 +69,7 @@ class DiscreteMixture(LikelihoodMixture):
         return partial(type(self)._check_rows, type(self).__name__)
 
     def _source(self, X: Any, sample_weight: Any = None, **options: Any) -> Source:
-        return validated_source(self, X, sample_weight, domain=self._domain(), **options)
+        return super()._source(X, sample_weight, **{"domain": self._domain(), **options})
 
     def _options(self) -> dict[str, Any]:
         return {"pseudo_count": float(self.pseudo_count), "fit_weights": self.fit_weights}

@@ -130,7 +130,11 @@ class BaseMixture(MixtureAttributes, CallbackSupportMixin, DensityMixin, Estimat
         return changes
 
     def _source(self, X: Any, sample_weight: Any = None, **options: Any) -> Source:
-        return validated_source(self, X, sample_weight, **options)
+        return validated_source(self, X, sample_weight, **{"nan_refusal": self._nan_refusal(), **options})
+
+    def _nan_refusal(self) -> str | None:
+        """What to say of NaN; None where it is a number that is missing."""
+        return ""
 
     def fit_predict(
         self,
@@ -185,7 +189,8 @@ class BaseMixture(MixtureAttributes, CallbackSupportMixin, DensityMixin, Estimat
         }[method]
         model = self._model()
         columns = (model.n_components,) if method == "predict_proba" else ()
-        return lambda rows, part: model.evaluate(rows, **{name: part}), columns, dtype
+        evaluate = model.evaluate_with_gaps if self._nan_refusal() is None else model.evaluate
+        return lambda rows, part: evaluate(rows, **{name: part}), columns, dtype
 
     def in_blocks(self, X: Data, method: Method = "predict") -> Iterator[NDArray[Any]]:
         """What a method returns, block by block: nothing of the length of the data is ever held.

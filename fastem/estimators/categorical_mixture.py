@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 from fastem.estimators.attributes import CategoricalAttributes
 from fastem.estimators.base_discrete_mixture import DiscreteMixture
 from fastem.estimators.scikit_learn import Interval
-from fastem.estimators.validation import validated_source
 from fastem.families import domains
 from fastem.families.categorical import CategoricalMixtureModel
 from fastem.search.initial_values import checked_array
@@ -89,8 +88,6 @@ class CategoricalMixture(CategoricalAttributes, DiscreteMixture):
         of the weights. It never falls.
     lower_bounds_ : list of float
         The same for all iterations.
-    lower_bounds_of_starts_ : list of list of float
-        Those of each of the `n_init` starts.
     log_likelihood_ : float
         Mean log-likelihood per unit weight at the parameters returned, without the prior.
     n_samples_seen_ : float
@@ -133,7 +130,7 @@ class CategoricalMixture(CategoricalAttributes, DiscreteMixture):
         anew = reset and (not self.warm_start or self._changes())
         known = None if anew else getattr(self, "n_levels_", None)
         domain = self._domain() if known is None else partial(domains.known_levels, type(self).__name__, known)
-        source = validated_source(self, X, sample_weight, domain=domain, reset=reset, **options)
+        source = super()._source(X, sample_weight, domain=domain, reset=reset, **options)
         if known is None:
             self.n_levels_ = self._levels_of(source)
         return source

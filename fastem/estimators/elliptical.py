@@ -8,6 +8,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from fastem.estimators.annotations import Data, Doubles, Reals
+from fastem.estimators.missing_values import COMPLETE
 from fastem.estimators.row_results import of_all
 from fastem.families.ellipses import Ellipses
 from fastem.sources import Source
@@ -46,7 +47,8 @@ class EllipticalMixin:
         def write(rows: np.ndarray, part: np.ndarray) -> None:
             part[:] = np.sqrt(ellipses.squared_distances(rows))
 
-        return of_all(self._source(X), write, (len(ellipses.weights),), np.float64, out)
+        source = self._source(X, nan_refusal=COMPLETE.format(name="mahalanobis"))
+        return of_all(source, write, (len(ellipses.weights),), np.float64, out)
 
     def is_outlier(self, X: Data, *, level: float = 0.99, out: NDArray[Any] | None = None) -> NDArray[np.bool_]:
         """Whether rows lie outside of every component: beyond the ellipsoid that holds a share `level` of it.
@@ -79,7 +81,7 @@ class EllipticalMixin:
         def write(rows: np.ndarray, part: np.ndarray) -> None:
             part[:] = (ellipses.squared_distances(rows) > radii).all(axis=1)
 
-        return of_all(self._source(X), write, (), np.bool_, out)
+        return of_all(self._source(X, nan_refusal=COMPLETE.format(name="is_outlier")), write, (), np.bool_, out)
 
     def cdf(self, x: ArrayLike) -> Doubles:
         """P(X <= x) of a mixture of one feature.

@@ -7,12 +7,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastem.estimators import missing_values
 from fastem.estimators.annotations import CovarianceType
 from fastem.estimators.attributes import GaussianAttributes
 from fastem.estimators.elliptical import EllipticalMixin
 from fastem.estimators.exchange import TwinMixin
 from fastem.estimators.gaussian_distribution import GaussianDistributionMixin
 from fastem.estimators.likelihood_mixture import LikelihoodMixture
+from fastem.estimators.missing_values import MissingValuesMixin
 from fastem.estimators.mixture_problem import LikelihoodProblem
 from fastem.estimators.scikit_learn import Interval, StrOptions
 from fastem.families.covariances import STRUCTURES
@@ -25,7 +27,9 @@ from fastem.sources import Source
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class GaussianMixture(GaussianAttributes, GaussianDistributionMixin, EllipticalMixin, TwinMixin, LikelihoodMixture):
+class GaussianMixture(
+    GaussianAttributes, MissingValuesMixin, GaussianDistributionMixin, EllipticalMixin, TwinMixin, LikelihoodMixture
+):
     """Gaussian mixture fitted by Expectation-Maximization; a drop-in for `sklearn.mixture.GaussianMixture`.
 
     The density is sum_k w_k N(x | mu_k, Sigma_k). Each iteration is one fused pass over the rows: responsibilities
@@ -105,6 +109,10 @@ class GaussianMixture(GaussianAttributes, GaussianDistributionMixin, EllipticalM
         stream converges; the less, the faster a drifting one is followed.
     learning_offset : float, default=10.0
         tau, which slows the first steps down.
+    missing : {'error', 'em'}, default='error'
+        What NaN is: an error, or with 'em' a number that is missing at random. Then the likelihood is that of the
+        numbers that are there, the E-step takes what is expected of the others (Ghahramani and Jordan 1994), and rows
+        without any number count for nothing. `impute` fills them in.
     checkpoint : path, default=None
         A file that the whole state of the fit is written to, in one step, after every `checkpoint_every` passes and
         when Ctrl-C interrupts it. The same call finds it, goes on from there and ends with the same bits. Other data
@@ -128,8 +136,6 @@ class GaussianMixture(GaussianAttributes, GaussianDistributionMixin, EllipticalM
         classification log-likelihood, with 'stochastic' that of the parameters that were kept.
     lower_bounds_ : list of float
         The bound before each M-step.
-    lower_bounds_of_starts_ : list of list of float
-        Those of each of the `n_init` starts.
     log_likelihood_ : float
         Mean log-likelihood per unit weight at the parameters returned.
     n_samples_seen_ : float
@@ -169,6 +175,7 @@ class GaussianMixture(GaussianAttributes, GaussianDistributionMixin, EllipticalM
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", None],
         "arithmetic": [StrOptions({"float64", "float32"})],
+        **missing_values.CONSTRAINTS,
     }
 
     # what the family adds ---------------------------------------------------------------------------------------------

@@ -122,7 +122,7 @@ class LikelihoodMixture(BaseMixture):
         check_is_fitted(self)
         model, source = self._model(), self._source(X, sample_weight)
         total, weight = model.log_likelihood(source)
-        log_certainty = float(source.total(partial(_log_certainty, model))[0])
+        log_certainty = float(source.total(partial(_log_certainty, model, gaps=source.gaps))[0])
         return -2.0 * total + model.n_parameters * np.log(weight) - 2.0 * log_certainty
 
     @property
@@ -132,12 +132,15 @@ class LikelihoodMixture(BaseMixture):
         return self._model().n_parameters
 
 
-def _log_certainty(model: LikelihoodModel, blocks: Iterable[Block]) -> np.ndarray:
+def _log_certainty(model: LikelihoodModel, blocks: Iterable[Block], *, gaps: bool) -> np.ndarray:
     """Sum over rows of w log max_k r_k, (1,)."""
     total = 0.0
+    evaluate = model.evaluate_with_gaps if gaps else model.evaluate
     for rows, weights in batches(blocks, CERTAINTY_ROWS):
         shares = np.empty((len(rows), model.n_components))
-        model.evaluate(rows, responsibilities=shares)
+        evaluate(rows, responsibilities=shares)
         logs = np.log(shares.max(axis=1))
+        if gaps:
+            logs[np.isnan(rows).all(axis=1)] = 0.0  # they count for nothing
         total += float(logs.sum() if weights is None else weights @ logs)
     return np.array([total])

@@ -28,11 +28,13 @@ def validated_source(
     ensure_min_samples: int = 1,
     seed: int = 0,
     domain: Domain | None = None,
+    nan_refusal: str | None = "",
 ) -> Source:
     """The rows as a source, whose sample is drawn with `seed`.
 
     Numbers are left as they are: sources read and convert them block by block. What is not in memory is surveyed for a
-    fit (`reset`), else checked while it is read.
+    fit (`reset`), else checked while it is read. NaN is a number that is missing if `nan_refusal` is None; else that is
+    added to the error.
 
     Raises
     ------
@@ -41,9 +43,9 @@ def validated_source(
     """
     reader = opened(X)
     if reader is not None:
-        options: dict[str, Any] = {"seed": seed, "domain": domain, "survey": reset}
+        options: dict[str, Any] = {"seed": seed, "domain": domain, "survey": reset, "nan_refusal": nan_refusal}
         return _validated_stream(estimator, reader, sample_weight, ensure_min_samples, options)
-    rows = _validated_array(estimator, X, reset, ensure_min_samples)
+    rows = _validated_array(estimator, X, reset, ensure_min_samples, nan_refusal)
     if domain is not None:
         for first in range(0, len(rows), DOMAIN_ROWS):
             domain(rows[first : first + DOMAIN_ROWS], first)
@@ -53,18 +55,24 @@ def validated_source(
 # in memory ------------------------------------------------------------------------------------------------------------
 
 
-def _validated_array(estimator: Any, X: Any, reset: bool, ensure_min_samples: int) -> np.ndarray:
+def _validated_array(
+    estimator: Any, X: Any, reset: bool, ensure_min_samples: int, nan_refusal: str | None
+) -> np.ndarray:
     if type(X) is np.ndarray and _is_sound(estimator, X, reset, ensure_min_samples):
         estimator.n_features_in_ = X.shape[1]
         return X
     frame = as_frame(X)
     options: dict[str, Any] = {"dtype": "numeric", "ensure_min_samples": ensure_min_samples, "estimator": estimator}
+    if nan_refusal != "":
+        options["ensure_all_finite"] = "allow-nan"
     if frame is None:
-        return validate_data(estimator, _numbers(X), reset=reset, **options)
+        rows = validate_data(estimator, _numbers(X), reset=reset, **options)
+        check_finite(Piece(rows, None, "the array", 0), None, nan_refusal)
+        return rows
     names = checked_names(frame.columns, name_of(X))
     check_feature_names(estimator, frame.to_native(), reset=reset)
     rows = rows_of(frame, name_of(X))
-    check_finite(Piece(rows, None, name_of(X), 0), tuple(names))
+    check_finite(Piece(rows, None, name_of(X), 0), tuple(names), nan_refusal)
     check_array(rows, **options, input_name="X")
     check_n_features(estimator, rows, reset=reset)
     return rows

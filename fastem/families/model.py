@@ -76,6 +76,13 @@ class MixtureModel(ABC):
         """Write `log_density` log p(x) (n,), most probable `labels` (n,), `responsibilities` (n, K): those given."""
         evaluate_block(self.kernel_parameters, rows, **outputs)
 
+    def evaluate_with_gaps(self, rows: np.ndarray, **outputs: np.ndarray) -> None:
+        """The same of rows where NaN is a number that is missing.
+
+        Only of families whose estimators have the parameter `missing`; of others the rows are complete.
+        """
+        self.evaluate(rows, **outputs)
+
     @abstractmethod
     def sample(self, n_samples: int, random_state: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
         """Rows (n, D) and their components (n,), component after component."""

@@ -20,6 +20,7 @@ from fastem.em.estimator import EM
 from fastem.em.user_models import blocks_of, check_methods
 from fastem.estimators.annotations import Data
 from fastem.estimators.base_mixture import BaseMixture
+from fastem.estimators.missing_values import COMPLETE
 from fastem.estimators.validation import validated_source
 from fastem.sources import Source
 
@@ -158,7 +159,8 @@ def _opened(model: Any, X: Any, sample_weight: Any) -> tuple[Source, Logarithms]
     if isinstance(model, BaseMixture | EM):
         check_is_fitted(model)
     if isinstance(model, BaseMixture):
-        return model._source(X, sample_weight), partial(_of_mixture, model._model())
+        source = model._source(X, sample_weight, nan_refusal=COMPLETE.format(name="A bound"))
+        return source, partial(_of_mixture, model._model())
     em = model if isinstance(model, EM) else EM(model)
     theta = em.model_ if model is em else em.model
     check_methods(theta, "The model", ("log_joint",))

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastem.estimators.annotations import Data
 from fastem.estimators.gaussian_mixture import GaussianMixture
+from fastem.estimators.missing_values import COMPLETE
 from fastem.families.covariances import names_with
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.sources import Source
@@ -96,4 +97,4 @@ def model_and_source(model: Any, X: Data, sample_weight: Any) -> tuple[GaussianM
     if theta.structure.coordinates is None:
         known = ", ".join(names_with("coordinates"))
         raise ValueError(f"The inference knows the covariance types {known}, not {model.covariance_type}.")
-    return theta, model._source(X, sample_weight)
+    return theta, model._source(X, sample_weight, nan_refusal=COMPLETE.format(name="The inference"))

@@ -51,14 +51,15 @@ class GaussianMoves:
     def __call__(self, model: GaussianMixtureModel) -> Iterator[GaussianMixtureModel]:
         for k in self._moved:
             self._known.pop(k, None)
-        labels = np.empty(len(self.seeds.rows), dtype=np.int64)
-        model.evaluate(self.seeds.rows, labels=labels)
-        misfits = _misfits(model, self.seeds.rows, labels)
+        rows = model.completed(self.seeds.rows) if np.isnan(self.seeds.rows).any() else self.seeds.rows
+        labels = np.empty(len(rows), dtype=np.int64)
+        model.evaluate(rows, labels=labels)
+        misfits = _misfits(model, rows, labels)
         suspects = [int(k) for k in np.argsort(-misfits, kind="stable")[:SUSPECTS]]
         for k in suspects:
             if k not in self._known or not self._known[k].holds(misfits[k]):
-                self._known[k] = self._tried(model, np.flatnonzero(labels == k)[:SPLIT_ROWS], misfits[k])
-        merges = _overlapping_pairs(model, self.seeds.rows[:OVERLAP_ROWS])
+                self._known[k] = self._tried(model, rows, np.flatnonzero(labels == k)[:SPLIT_ROWS], misfits[k])
+        merges = _overlapping_pairs(model, rows[:OVERLAP_ROWS])
         for k in sorted(suspects, key=lambda k: -self._known[k].gain * model.weights[k]):
             pair = next(((i, j) for i, j in merges if k not in (i, j)), None)
             halves = self._known[k].halves
@@ -68,9 +69,8 @@ class GaussianMoves:
             self._moved = *pair, k
             yield moved(model, pair, k, halves)
 
-    def _tried(self, model: GaussianMixtureModel, mine: np.ndarray, misfit: float) -> _Split:
-        rows, weights = self.seeds
-        return _Split(misfit, *_split(model, rows[mine], weights[mine], self.random_state))
+    def _tried(self, model: GaussianMixtureModel, rows: np.ndarray, mine: np.ndarray, misfit: float) -> _Split:
+        return _Split(misfit, *_split(model, rows[mine], self.seeds.weights[mine], self.random_state))
 
 
 def moved(model, pair, k, halves) -> GaussianMixtureModel:

@@ -78,6 +78,8 @@ def _moments(
         members = [_members(part, k) for k in range(n_components)]
         counts = counts + np.array([w.sum() for _, w in members])
         sums = sums + np.stack([np.einsum("n,nd->d", w, x) for x, w in members])
+    if np.isnan(sums).any():
+        return _moments_with_gaps(structure, parts, n_components)
     grand_mean = sums.sum(axis=0) / counts.sum()
     means = np.where(counts[:, None] > 0, sums / np.where(counts > 0, counts, 1.0)[:, None], grand_mean)
     second: Any = 0.0
@@ -88,6 +90,33 @@ def _moments(
         members = [_members(part, k) for k in range(n_components)]
         second = second + np.stack([structure.scatter_about(x - means[k], w) for k, (x, w) in enumerate(members)])
     return Moments(counts, np.zeros_like(means), second), means
+
+
+def _moments_with_gaps(
+    structure: CovarianceStructure, parts: Callable[[], Iterator[Part]], n_components: int
+) -> tuple[Moments, np.ndarray]:
+    """The same where numbers are missing: each feature has the mean and the variance of the numbers that are there.
+
+    They are at the mean of their component for the covariances. It is a start: EM knows better.
+    """
+    counts, present, sums = np.zeros(n_components), *np.zeros((2, n_components, 1))
+    for part in parts():
+        members = [_members(part, k) for k in range(n_components)]
+        counts = counts + np.array([w.sum() for _, w in members])
+        present = present + np.stack([np.einsum("n,nd->d", w, ~np.isnan(x)) for x, w in members])
+        sums = sums + np.stack([np.einsum("n,nd->d", w, np.nan_to_num(x)) for x, w in members])
+    grand_mean = sums.sum(axis=0) / present.sum(axis=0)
+    means = np.where(present > 0, sums / np.where(present > 0, present, 1.0), grand_mean)
+    second = np.zeros((n_components, means.shape[1], means.shape[1]))
+    for part in parts():
+        for k in range(n_components):
+            rows, weights = _members(part, k)
+            deviations = np.nan_to_num(rows - means[k])
+            second[k] += np.einsum("n,ni,nj->ij", weights, deviations, deviations)
+    diagonals = np.einsum("kjj->kj", second)
+    variances = diagonals.sum(axis=0) / present.sum(axis=0)
+    diagonals[:] = np.where(present > 0, diagonals / np.where(present > 0, present, 1.0), variances) * counts[:, None]
+    return structure.of_matrix_moments(Moments(counts, np.zeros_like(means), second), means), means
 
 
 def _shrunk(moments: Moments) -> Moments:

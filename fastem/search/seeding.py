@@ -113,11 +113,21 @@ def same_partition(a: np.ndarray, b: np.ndarray, n_clusters: int) -> bool:
     return bool(one_to_one and table.max(axis=1).sum() >= SAME_SHARE * len(a))
 
 
+def mean_row(rows: np.ndarray, weights: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """The mean (D,) of the numbers that are not missing, zero of a feature without any."""
+    present = weights @ ~missing
+    return weights @ np.where(missing, 0.0, rows) / np.where(present > 0, present, 1.0)
+
+
 def standardised(rows: np.ndarray, weights: np.ndarray, *, together: bool = False) -> np.ndarray:
     """Rows (n, D) about their mean, each feature in units of its deviation, or all `together` in those of the greatest.
 
-    The first does not depend on the units of the features, the second keeps their proportions.
+    The first does not depend on the units of the features, the second keeps their proportions. Numbers that are
+    missing lie at the mean.
     """
+    missing = np.isnan(rows)
+    if missing.any():
+        rows = np.where(missing, mean_row(rows, weights, missing), rows)
     centred = rows - np.einsum("n,nd->d", weights, rows) / weights.sum()
     deviations = np.sqrt(np.einsum("n,nd,nd->d", weights, centred, centred) / weights.sum())
     units = deviations.max() if together else deviations

@@ -129,7 +129,9 @@ def select(
     template = _checked_template(GaussianMixture() if estimator is None else estimator, criterion)
     kinds = _kinds(template, n_components, covariance_type)
     seed = check_random_state(random_state).randint(LARGEST_SEED)
-    source = validated_source(clone(template), X, sample_weight, reset=True, seed=seed)
+    source = validated_source(
+        clone(template), X, sample_weight, reset=True, seed=seed, nan_refusal=template._nan_refusal()
+    )
     run = _Run(X, sample_weight, source, criterion, n_jobs, verbose)
     starts = [_start(kind, template, n_init, seed) for kind in kinds]
     found = run.cross_validated(starts) if criterion == "cv" else run.raced(starts)

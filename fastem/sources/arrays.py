@@ -26,6 +26,7 @@ class ArraySource(LocalSource):
         self.n_rows, self.n_features = array.shape
         self.seed, self.n_passes = seed, 0
         self._in_place = readable_in_place(array)
+        self._gaps: bool | None = None
 
     @property
     def n_candidates(self) -> int:
@@ -34,6 +35,12 @@ class ArraySource(LocalSource):
     @property
     def single(self) -> bool:
         return bool(self.array.dtype == np.float32)
+
+    @property
+    def gaps(self) -> bool:
+        if self._gaps is None:
+            self._gaps = may_have_gaps(self.array)
+        return self._gaps
 
     def blocks(self) -> Iterable[Block]:
         self.n_passes += 1
@@ -54,6 +61,12 @@ class ArraySource(LocalSource):
 
     def fingerprint(self) -> str:
         return Fingerprint.of([Block(self.array, self.sample_weight)])
+
+
+def may_have_gaps(array: np.ndarray) -> bool:
+    """Whether there is NaN in an array of real numbers, or one infinity beside another."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return array.dtype.kind == "f" and bool(np.isnan(array.sum()))
 
 
 def readable_in_place(array: np.ndarray) -> bool:

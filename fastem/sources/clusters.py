@@ -12,7 +12,7 @@ import numpy as np
 
 from fastem.kernels.sampling import LARGEST_KEY
 from fastem.kernels.threads import serial_passes
-from fastem.sources.arrays import readable_in_place
+from fastem.sources.arrays import may_have_gaps, readable_in_place
 from fastem.sources.fingerprint import Fingerprint
 from fastem.sources.numeric import all_text, array_of_numbers, as_frame, checked_names, rows_in_order
 from fastem.sources.reader import Piece
@@ -78,6 +78,8 @@ class DaskSource:
         Of the sample.
     domain : callable or None
         See `fastem.estimators.validation`.
+    nan_refusal : str or None
+        What to add to the error that NaN is; None takes it for a number that is missing.
     survey : bool
         Count and keep the partitions, so that there can be many passes.
     """
@@ -93,23 +95,25 @@ class DaskSource:
         seed: int = 0,
         domain: Callable[[np.ndarray, int], None] | None = None,
         survey: bool = True,
+        nan_refusal: str | None = "",
     ):
         import dask
 
         self.seed, self.n_features, self.counted = seed, collection.n_features, survey
-        self.single = collection.single
+        self.single, self.gaps = collection.single, nan_refusal is None
         self.lengths, self.n_passes = collection.lengths, 0
         weights = self._weights(collection, sample_weight)
         block_of = dask.delayed(_block, pure=False)
         self.parts = [
-            block_of(part, weight, number, self.n_features, collection.labels, domain)
+            block_of(part, weight, number, self.n_features, collection.labels, domain, nan_refusal)
             for number, (part, weight) in enumerate(zip(collection.partitions, weights, strict=True))
         ]
         if survey:
             self.parts = list(dask.persist(*self.parts))
             facts = self.gather(_facts)
-            self.lengths = [rows for rows, _ in facts]
-            self.candidates = [candidates for _, candidates in facts]
+            self.lengths = [rows for rows, _, _ in facts]
+            self.candidates = [candidates for _, candidates, _ in facts]
+            self.gaps = any(gaps for _, _, gaps in facts)
             self.n_rows, self.n_candidates = int(sum(self.lengths)), sum(self.candidates)
             if not self.n_rows:
                 raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
@@ -198,14 +202,16 @@ class DaskSource:
 # what runs on the workers ---------------------------------------------------------------------------------------------
 
 
-def _block(part: Any, weights: Any, number: int, n_features: int, labels: list[str] | None, domain: Any) -> Block:
+def _block(
+    part: Any, weights: Any, number: int, n_features: int, labels: list[str] | None, domain: Any, nan_refusal: Any
+) -> Block:
     """A partition as an array, checked."""
     where = f"partition {number}"
     rows = array_of_numbers(part, where) if labels is None else rows_in_order(as_frame(part), labels, where)
     weights = None if weights is None else numbers_of_rows(weights, f"{where}, sample_weight")
     piece = Piece(rows, weights, where, 0)
     check_shape(piece, n_features)
-    check_finite(piece, None if labels is None else tuple(labels))
+    check_finite(piece, None if labels is None else tuple(labels), nan_refusal)
     if weights is not None:
         check_weights(weights, piece)
     if not readable_in_place(rows):
@@ -218,10 +224,10 @@ def _block(part: Any, weights: Any, number: int, n_features: int, labels: list[s
     return Block(rows, weights)
 
 
-def _facts(blocks: Iterable[Block]) -> tuple[int, int]:
-    """Rows, and those of positive weight."""
+def _facts(blocks: Iterable[Block]) -> tuple[int, int, bool]:
+    """Rows, those of positive weight, and whether numbers may be missing."""
     (rows, weights), *_ = blocks
-    return len(rows), len(rows) if weights is None else int(np.count_nonzero(weights))
+    return len(rows), len(rows) if weights is None else int(np.count_nonzero(weights)), may_have_gaps(rows)
 
 
 def _serially(function: Callable[[Iterable[Block]], Any], block: Block) -> Any:

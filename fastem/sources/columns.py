@@ -50,6 +50,10 @@ class Columns(ABC):
         self.name, self.names, self.files = name, checked_names(labels, name), list(files)
         self.features, self.named = self.names, all_text(labels)
 
+    def allow_gaps(self) -> None:
+        """See `Reader.allow_gaps`."""
+        return
+
     def stamp(self) -> Any:
         return [file.stamp() for file in self.files]
 

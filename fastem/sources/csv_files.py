@@ -20,7 +20,8 @@ from fastem.sources.files import File, damage_named
 LOOKED_AT = 20  # rows after the first, to tell whether that one names the columns
 BLOCK = 2**20  # bytes of text that are decoded at a time
 OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
-NO_NAMES = {"", "na", "n/a", "null", "none", "?", "-", "."}  # what stands for a missing value
+MISSING = {"", "na", "n/a", "null", "none", "?", "-", "."}  # what stands for a missing value, besides nan
+SPELLINGS = sorted({spelled for text in MISSING for spelled in (text, text.upper(), text.capitalize())})
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
 DECIMAL = re.compile(r"[+-]?\d*[.,e][\d.,e+-]*", re.IGNORECASE)
 INTEGER = re.compile(r"[+-]?\d+")
@@ -38,17 +39,20 @@ class CsvFiles(Columns):
         first = self.heads[0]
         labels = first.names or [str(column + 1) for column in range(first.width)]
         super().__init__(str(files[0]), labels, files)
-        self.named = first.names is not None
+        self.named, self.gaps = first.names is not None, False
         for file, head in zip(files, self.heads, strict=True):
             if head.width != first.width:
                 raise ValueError(f"{file}: {head.width} columns, but {self.name} has {first.width}")
+
+    def allow_gaps(self) -> None:
+        self.gaps = True
 
     def read(self, names: list[str], n_rows: int) -> Iterator[Run]:
         for file, head in zip(self.files, self.heads, strict=True):
             own = list(head.names or self.names)
             check_present(str(file), names, own)
             first = 0
-            for values in _rows(file, head, [own.index(name) for name in names], n_rows):
+            for values in _rows(file, head, [own.index(name) for name in names], n_rows, gaps=self.gaps):
                 yield list(values.T), str(file), first
                 first += len(values)
 
@@ -139,7 +143,7 @@ def _has_names(file: File, rows: list[list[str]], layout: Layout) -> bool:
     if not numbers:
         return True
     below = list(zip(*(cells for cells in rest if len(cells) == len(first)), strict=True)) or [()] * len(first)
-    texts = [c for c, cell in enumerate(first) if c not in numbers and cell.lower() not in NO_NAMES]
+    texts = [c for c, cell in enumerate(first) if c not in numbers and cell.lower() not in MISSING]
     if any(below[c] and _parsed(below[c][0], layout.decimal) is not None for c in texts):
         return True
     cells = [first[c] for c in numbers]
@@ -173,13 +177,14 @@ def _checked_names(file: File, names: list[str]) -> tuple[str, ...]:
 # the rows -------------------------------------------------------------------------------------------------------------
 
 
-def _rows(file: File, head: Head, columns: Sequence[int], n_rows: int) -> Iterator[np.ndarray]:
+def _rows(file: File, head: Head, columns: Sequence[int], n_rows: int, *, gaps: bool) -> Iterator[np.ndarray]:
     """The columns with these numbers of all rows, (n, len(columns)).
 
     Raises
     ------
     ValueError
-        If something is not a finite number; the message names the file, the line and the column.
+        If something is not a finite number, nor with `gaps` what stands for one that is missing; the message names the
+        file, the line and the column.
     """
     n_read = 0
     try:
@@ -188,8 +193,8 @@ def _rows(file: File, head: Head, columns: Sequence[int], n_rows: int) -> Iterat
         pyarrow = None
     if pyarrow is not None:
         try:
-            for values in _fast(file, head, columns):
-                if not np.isfinite(values).all():
+            for values in _fast(file, head, columns, SPELLINGS if gaps else []):
+                if not (np.isfinite(values) | (gaps & np.isnan(values))).all():
                     break
                 yield values
                 n_read += len(values)
@@ -197,10 +202,10 @@ def _rows(file: File, head: Head, columns: Sequence[int], n_rows: int) -> Iterat
                 return
         except (pyarrow.ArrowException, EOFError, OSError, zlib.error):
             pass  # the plain reader takes more, and can say where a defect is
-    yield from _plainly(file, head, columns, n_rows, n_read)
+    yield from _plainly(file, head, columns, n_rows, n_read, gaps=gaps)
 
 
-def _fast(file: File, head: Head, columns: Sequence[int]) -> Iterator[np.ndarray]:
+def _fast(file: File, head: Head, columns: Sequence[int], missing: list[str]) -> Iterator[np.ndarray]:
     """By pyarrow, about six times as fast."""
     from pyarrow import csv as arrow_csv
     from pyarrow import float64
@@ -216,34 +221,49 @@ def _fast(file: File, head: Head, columns: Sequence[int]) -> Iterator[np.ndarray
     convert = arrow_csv.ConvertOptions(
         column_types=dict.fromkeys(wanted, float64()),
         include_columns=wanted,
-        null_values=[],
+        null_values=missing,
         decimal_point=head.decimal,
     )
     with _plain(file) as stream:
         for batch in arrow_csv.open_csv(stream, read, parse, convert):
             if batch.num_rows:
-                yield np.column_stack([column.to_numpy() for column in batch.columns])
+                yield np.column_stack([column.to_numpy(zero_copy_only=False) for column in batch.columns])
 
 
-def _plainly(file: File, head: Head, columns: Sequence[int], n_rows: int, n_read: int) -> Iterator[np.ndarray]:
+def _plainly(
+    file: File, head: Head, columns: Sequence[int], n_rows: int, n_read: int, *, gaps: bool
+) -> Iterator[np.ndarray]:
     """By Python's own reader; the first `n_read` rows are left out."""
     with _reading(file) as text:
         reader = csv.reader(text, delimiter=head.separator)
-        rows = (cells for cells in islice(reader, head.n_skipped, None) if any(map(str.strip, cells)))
-        numbers = (_numbers(file, head, columns, cells, reader.line_num) for cells in islice(rows, n_read, None))
+        rows = (cells for cells in islice(reader, head.n_skipped, None) if _is_row(cells, gaps=gaps))
+        numbers = (
+            _numbers(file, head, columns, cells, reader.line_num, gaps=gaps) for cells in islice(rows, n_read, None)
+        )
         while some := list(islice(numbers, n_rows)):
             yield np.array(some)
 
 
-def _numbers(file: File, head: Head, columns: Sequence[int], cells: list[str], line: int) -> list[float]:
+def _is_row(cells: list[str], *, gaps: bool) -> bool:
+    """Whether a line is no blank one."""
+    return any(map(str.strip, cells)) or (gaps and len(cells) > 1)
+
+
+def _numbers(file: File, head: Head, columns: Sequence[int], cells: list[str], line: int, *, gaps: bool) -> list[float]:
     if len(cells) != head.width:
         raise ValueError(f"{file}: line {line} has {len(cells)} columns instead of {head.width}")
     values = [_parsed(cells[c], head.decimal) for c in columns]
+    if gaps:
+        values = [_or_missing(cells[c], value) for c, value in zip(columns, values, strict=True)]
     for c, value in zip(columns, values, strict=True):
-        if value is None or not math.isfinite(value):
+        if value is None or not (math.isfinite(value) or (gaps and math.isnan(value))):
             place = f"column {c + 1}" if head.names is None else f"column {head.names[c]!r}"
             raise ValueError(f"{file}: line {line}, {place}: {_defect(cells[c], value, head)}")
     return cast(list[float], values)
+
+
+def _or_missing(cell: str, value: float | None) -> float | None:
+    return math.nan if value is None and cell.strip().lower() in MISSING else value
 
 
 def _parsed(cell: str, decimal: str) -> float | None:
@@ -257,7 +277,7 @@ def _defect(cell: str, value: float | None, head: Head) -> str:
     if value is not None:
         return f"{cell.strip()} is not finite"
     if not cell.strip():
-        return "the cell is empty"
+        return "the cell is empty; mixtures with missing='em' take it for a number that is missing"
     hint = ""
     if _parsed(cell, "," if head.decimal == "." else ".") is not None:
         hint = "; if that is its decimal mark, say Table(path, decimal=...)"

@@ -53,6 +53,10 @@ class Reader(ABC):
     def pieces(self, n_rows: int) -> Iterator[Piece]:
         """All rows in order, about `n_rows` at a time."""
 
+    def allow_gaps(self) -> None:
+        """From now on, what stands for a missing number in a text becomes NaN, as it does in all other data."""
+        return
+
     def stamp(self) -> Any:
         """Something that changes when the data do, without reading them."""
         return None

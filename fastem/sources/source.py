@@ -38,6 +38,8 @@ class Source(Protocol):
         Whether the rows are kept in memory, here or on a cluster: then results as long as they are may be, too.
     single : bool
         Whether all rows are known to be in single precision. Those of a stream are not before they are `counted`.
+    gaps : bool
+        Whether numbers may be missing, which are NaN then. Those of a stream may before it is `counted`.
     """
 
     n_rows: int
@@ -46,6 +48,9 @@ class Source(Protocol):
 
     @property
     def single(self) -> bool: ...
+
+    @property
+    def gaps(self) -> bool: ...
 
     @property
     def counted(self) -> bool: ...

@@ -35,6 +35,8 @@ class StreamSource(LocalSource):
     survey : bool
     fingerprinted : bool
         Whether the survey takes the fingerprint, too.
+    nan_refusal : str or None
+        What to add to the error that NaN is; None takes it for a number that is missing.
     check_names : callable or None
         Called with the reader when the first rows have come, and with them the names of their columns.
 
@@ -57,6 +59,7 @@ class StreamSource(LocalSource):
         domain: Callable[[np.ndarray, int], None] | None = None,
         survey: bool = True,
         fingerprinted: bool = False,
+        nan_refusal: str | None = "",
         check_names: Callable[[Reader], None] | None = None,
     ):
         if sample_weight is not None and reader.weighted is not None:
@@ -64,6 +67,9 @@ class StreamSource(LocalSource):
         self.reader, self.sample_weight, self.seed, self.domain = reader, sample_weight, seed, domain
         self.n_features, self.check_names = reader.n_features, check_names
         self.n_passes = 0
+        self.nan_refusal, self.gaps = nan_refusal, nan_refusal is None
+        if self.gaps:
+            reader.allow_gaps()
         self.checked = False  # whether a pass has looked at every number
         self._fingerprint: Fingerprint | None = Fingerprint() if fingerprinted else None
         if survey:
@@ -74,12 +80,12 @@ class StreamSource(LocalSource):
         return self.checked
 
     def blocks(self) -> Iterator[Block]:
-        n_rows, n_candidates, single = 0, 0, True
+        n_rows, n_candidates, single, gaps = 0, 0, True, False
         for piece in self._pieces():
             check_shape(piece, self.n_features)
             block = self._block(piece, n_rows)
             if not self.checked:
-                self._check(piece, block, n_rows)
+                gaps |= self._check(piece, block, n_rows)
                 n_candidates += len(block.rows) if block.weights is None else int(np.count_nonzero(block.weights))
             n_rows, single = n_rows + len(block.rows), single and block.rows.dtype == np.float32
             if self.checked and n_rows > self.n_rows:
@@ -90,7 +96,8 @@ class StreamSource(LocalSource):
             raise ValueError(f"{self.reader.name}: {found} rows, but the first pass saw {self.n_rows}. {MUST_STAY}")
         if not self.checked:
             self._check_counts(n_rows, n_candidates)
-            self.n_rows, self.n_candidates, self.single, self.checked = n_rows, n_candidates, single, True
+            self.n_rows, self.n_candidates, self.single, self.gaps = n_rows, n_candidates, single, gaps
+            self.checked = True
 
     def sample(self, size: int) -> Block:
         if min(size, self.n_candidates) > self._sampler.size:
@@ -133,14 +140,16 @@ class StreamSource(LocalSource):
 
     # the first pass ---------------------------------------------------------------------------------------------------
 
-    def _check(self, piece: Piece, block: Block, first: int) -> None:
+    def _check(self, piece: Piece, block: Block, first: int) -> bool:
+        """Whether numbers are missing."""
         if first == 0 and self.check_names is not None:
             self.check_names(self.reader)
-        check_finite(piece, self.reader.names)
+        gaps = check_finite(piece, self.reader.names, self.nan_refusal)
         if piece.weights is not None:
             check_weights(piece.weights, piece)
         if self.domain is not None:
             self.domain(block.rows, first)
+        return gaps
 
     def _check_counts(self, n_rows: int, n_candidates: int) -> None:
         if not n_rows:
@@ -162,17 +171,21 @@ def check_shape(piece: Piece, n_features: int) -> None:
         raise ValueError(f"{piece.where}: weights of shape {weights.shape} for {len(rows)} rows.")
 
 
-def check_finite(piece: Piece, names: tuple[str, ...] | None) -> None:
-    """Raise ValueError, with the place, if a number is NaN or infinite."""
+def check_finite(piece: Piece, names: tuple[str, ...] | None, nan_refusal: str | None = "") -> bool:
+    """Whether there is NaN; ValueError, with the place, if there is a refusal of it, or a number is infinite."""
     rows = piece.rows
     with np.errstate(over="ignore", invalid="ignore"):
         if rows.dtype.kind != "f" or np.isfinite(rows.sum(dtype=np.float64)):
-            return
-    finite = np.isfinite(rows)
+            return False
+    missing = np.isnan(rows)
+    finite = np.isfinite(rows) | (missing if nan_refusal is None else False)
     if not finite.all():
         row, column = (int(i) for i in np.argwhere(~finite)[0])
         name = f"column {column}" if names is None else f"column {names[column]!r}"
         what = "NaN" if np.isnan(rows[row, column]) else "infinity"
+        refusal = f" {nan_refusal}" if nan_refusal and what == "NaN" else ""
         raise ValueError(
             f"Input X contains {what}. {piece.where}: row {piece.first + row}, {name} (rows are counted from 0)."
+            f"{refusal}"
         )
+    return bool(missing.any())

@@ -110,6 +110,9 @@ class TableReader(Reader):
         self.weighted = None if weight is None else f"column {weight!r}"
         self.n_features, self._chosen = len(chosen), chosen
 
+    def allow_gaps(self) -> None:
+        self.table.allow_gaps()
+
     def stamp(self) -> Any:
         return self.table.stamp()
 

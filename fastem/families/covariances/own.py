@@ -68,6 +68,9 @@ class Spherical(Number):
         counts, first, second = spherical.SphericalParameters.unpack(sums, *means.shape)
         return Moments(counts, first - counts[:, None] * (means - origin), second), None
 
+    def of_matrix_moments(self, moments, means):
+        return moments._replace(second=np.trace(moments.second, axis1=1, axis2=2))
+
     def shape(self, n_components, n_features):
         return (n_components,)
 

@@ -24,6 +24,11 @@ def _between(weights: np.ndarray, means: np.ndarray) -> np.ndarray:
     return np.einsum("k,ki,kj->ij", weights, centred, centred)
 
 
+def _mean_row(moments: Moments, means: np.ndarray) -> np.ndarray:
+    """The mean of the rows with these moments about `means`, (D,)."""
+    return (moments.counts @ means + moments.first.sum(axis=0)) / moments.counts.sum()
+
+
 class Shared(CovarianceStructure):
     """The kernel and the M-step of one covariance, whatever its form."""
 
@@ -42,6 +47,20 @@ class Shared(CovarianceStructure):
         # A scatter that was taken far from the mean has lost digits: take it again in the next pass.
         far = (offset**2 > 0.99 * np.diagonal(scatter.matrix) / scatter.weight).any()
         return Moments(counts, first - counts[:, None] * (means - origin), second), None if far else scatter
+
+    def of_matrix_moments(self, moments, means):
+        counts, first, second = moments
+        offsets = means - _mean_row(moments, means)
+        mixed = np.einsum("ki,kj->ij", first, offsets)
+        total = second.sum(axis=0) + mixed + mixed.T + np.einsum("k,ki,kj->ij", counts, offsets, offsets)
+        return Moments(counts, first, total)
+
+    def joined(self, one, other, means):
+        apart = _mean_row(one, means) - _mean_row(other, means)
+        weights = one.counts.sum(), other.counts.sum()
+        between = weights[0] * weights[1] / sum(weights) * np.outer(apart, apart)
+        together = super().joined(one, other, means)
+        return together._replace(second=together.second + between)
 
     def scatter_about(self, deviations, weights):
         return (deviations * weights[:, None]).T @ deviations

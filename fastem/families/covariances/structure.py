@@ -87,6 +87,14 @@ class CovarianceStructure(ABC):
     def moments(self, sums, origin, means, scatter: Scatter | None) -> tuple[Moments, Scatter | None]:
         """Moments about `means` from what the kernel added up, and the scatter for the next pass."""
 
+    def of_matrix_moments(self, moments: Moments, means: np.ndarray) -> Moments:
+        """Those of this structure from moments about `means` whose second ones are matrices (K, D, D)."""
+        return moments._replace(second=self.of_matrices(moments.second))
+
+    def joined(self, one: Moments, other: Moments, means: np.ndarray) -> Moments:
+        """Moments about `means` of two sets of rows together."""
+        return Moments(*(a + b for a, b in zip(one, other, strict=True)))
+
     @abstractmethod
     def scatter_about(self, deviations: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """The second moment of weighted rows (n, D) that are deviations already: one entry of `Moments.second`."""
