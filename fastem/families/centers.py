@@ -1,7 +1,7 @@
 """The centres of k-means as the engine sees them: parameters, E-step, M-step."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
@@ -10,8 +10,10 @@ import numpy as np
 from fastem.families.cached import cached_property
 from fastem.families.checks import check_arrays, rows_and_columns
 from fastem.kernels.clusters import kmeans as kernel
+from fastem.kernels.clusters.history import History
 from fastem.kernels.passes import HEADER
 from fastem.sources import Block, Source
+from fastem.sources.source import LocalSource
 
 PIECE = 2**18  # rows whose distances are held at once when a cluster is empty
 
@@ -36,12 +38,16 @@ class ClusterStatistics(NamedTuple):
 
 @dataclass(frozen=True)
 class Refilling:
-    """The E-step of k-means in the EM loop: it looks for rows that empty clusters can begin again with."""
+    """The E-step of k-means in the EM loop: it looks for rows that empty clusters can begin again with.
+
+    What it remembers of the rows makes passes faster and nothing else: it is not kept with a fit.
+    """
 
     monotone: ClassVar[bool] = True
+    history: History = field(default_factory=History, init=False, compare=False, repr=False)
 
     def arguments(self, iteration: int) -> tuple[Any, ...]:
-        return (True,)
+        return True, self.history
 
 
 @dataclass(frozen=True)
@@ -101,12 +107,16 @@ class Centers:
     def kernel_parameters(self) -> kernel.KMeansParameters:
         return kernel.KMeansParameters.of(self.origin, self.means)
 
-    def e_step(self, source: Source, refill: bool = False) -> ClusterStatistics:
-        """Assign every row to its nearest centre and add up the clusters; nothing is kept of the rows.
+    def e_step(self, source: Source, refill: bool = False, history: History | None = None) -> ClusterStatistics:
+        """Assign every row to its nearest centre and add up the clusters.
 
-        With `refill`, a further pass finds rows far from their centres if clusters are empty.
+        With `refill`, a further pass finds rows far from their centres if clusters are empty. With the `history` of
+        other centres of the same rows, which goes on, the pass takes less time.
         """
-        total = source.total(partial(kernel.accumulated, self.kernel_parameters))
+        add_up = partial(kernel.accumulated, self.kernel_parameters)
+        if history is not None and isinstance(source, LocalSource):
+            add_up = partial(history.accumulated, self.kernel_parameters, n_rows=source.n_rows)
+        total = source.total(add_up)
         counts, sums = kernel.KMeansParameters.unpack(total[HEADER:], *self.means.shape)
         statistics = ClusterStatistics(float(total[0] + total[1]), counts, sums)
         n_empty = int(np.count_nonzero(statistics.counts == 0)) if refill else 0

@@ -51,9 +51,7 @@ def summed(lanes_of: Callable[..., None], parameters: Any, blocks: Blocks, *how:
     n_components, n_features = parameters.constants.size, parameters.origin.size
     capacity, size = tile_rows(n_components), HEADER + parameters.statistics_size()
     lanes, n_tiles = np.zeros((0, size)), 0
-    if not (isinstance(blocks, (tuple, list)) and len(blocks) == 1):
-        blocks = whole_tiles(blocks, capacity)
-    for rows, weights, *labels in blocks:
+    for rows, weights, *labels in in_whole_tiles(blocks, capacity):
         check_width(rows, n_features)
         following = n_tiles + -(-len(rows) // capacity)
         n_lanes = min(lane_count(size), -(-following // STRIPE))
@@ -65,6 +63,11 @@ def summed(lanes_of: Callable[..., None], parameters: Any, blocks: Blocks, *how:
         run(lanes_of, arguments, n_lanes, rows.size * n_components)
         n_tiles = following
     return np.add.reduce(lanes)  # in order
+
+
+def in_whole_tiles(blocks: Blocks, capacity: int) -> Blocks:
+    """The same rows in blocks of whole tiles, but for the last; those of a list or tuple of one block as they are."""
+    return blocks if isinstance(blocks, (tuple, list)) and len(blocks) == 1 else whole_tiles(blocks, capacity)
 
 
 def whole_tiles(blocks: Blocks, capacity: int) -> Iterator[Block]:

@@ -180,19 +180,20 @@ def _store_group(v: Vectors, target: Vectors, values: ir.Value, pointer: ir.Valu
     v.builder.store(rounded, v.builder.bitcast(v.at(pointer, offset), group.as_pointer()), align=4)
 
 
-def _load_row_major(v: Vectors, address, row_stride, n_groups, origin, panels, kind: ir.Type) -> None:
+def _load_row_major(v: Vectors, row_address, n_groups, origin, panels, kind: ir.Type) -> None:
+    """Groups of eight rows, each in one piece: row r of group g lies at ``row_address(g, r)``."""
     b, size, n_features = v.builder, 4 if kind == F32 else 8, v.size(origin)
     narrow, groups = _narrow(v, panels)
 
     def group(g):
-        base = b.add(address, b.mul(b.mul(g, v.index(WIDTH)), row_stride))
+        addresses = [row_address(g, r) for r in range(WIDTH)]
         panel, part = b.sdiv(g, v.index(groups)), b.srem(g, v.index(groups))
         start = b.add(b.mul(b.mul(panel, n_features), v.index(narrow.panel)), b.mul(part, v.index(WIDTH)))
         target = v.at(panels, start)
 
         def columns(j, count):
             offset = b.mul(j, v.index(size))
-            rows = [_doubles(v, base, b.add(offset, b.mul(v.index(r), row_stride)), count, kind) for r in range(WIDTH)]
+            rows = [_doubles(v, address, offset, count, kind) for address in addresses]
             for c, column in enumerate(transposed(v, rows, count)):
                 feature = b.add(j, v.index(c))
                 centred = v.subtract(column, v.broadcast(origin, feature))
@@ -204,7 +205,9 @@ def _load_row_major(v: Vectors, address, row_stride, n_groups, origin, panels, k
     v.loop(n_groups, (), group)
 
 
-def _load_column_major(v: Vectors, address, column_stride, n_groups, origin, panels, kind: ir.Type) -> None:
+def _load_column_major(v: Vectors, columns, n_groups, origin, panels, kind: ir.Type) -> None:
+    """Groups of eight rows whose columns lie in one piece each; `columns`: where the first begins, and the stride."""
+    address, column_stride = columns
     b, size, n_features = v.builder, 4 if kind == F32 else 8, v.size(origin)
     narrow, groups = _narrow(v, panels)
 
@@ -231,17 +234,42 @@ def _load_groups(v, rows, address, n_groups, origin, tile):
     """Eight rows at a time from rows or columns that lie in one piece; returns how many groups were loaded."""
     b, v = v.builder, v.doubles
     loaded = cgutils.alloca_once_value(b, v.index(0))
+
+    def row_address(g, r):
+        return b.add(address, b.mul(b.add(b.mul(g, v.index(WIDTH)), v.index(r)), rows.row_stride))
+
     for kind, size in ((F64, 8), (F32, 4)):
         fits = b.icmp_signed("==", rows.itemsize, v.index(size))
-        for load, stride, other in (
-            (_load_row_major, rows.row_stride, rows.column_stride),
-            (_load_column_major, rows.column_stride, rows.row_stride),
+        for load, where, other in (
+            (_load_row_major, row_address, rows.column_stride),
+            (_load_column_major, (address, rows.column_stride), rows.row_stride),
         ):
             contiguous = b.and_(fits, b.icmp_signed("==", other, v.index(size)))
             todo = b.and_(contiguous, b.icmp_signed("==", b.load(loaded), v.index(0)))
             with b.if_then(todo):
-                load(v, address, stride, n_groups, origin, tile.panels, kind)
+                load(v, where, n_groups, origin, tile.panels, kind)
                 b.store(n_groups, loaded)
+    return b.load(loaded)
+
+
+@vectorised
+def _load_listed_groups(v, rows, address, numbers, at, count, n_groups, origin, tile):
+    """Eight rows at a time that lie in one piece each, as `load_listed` has it; returns how many groups were loaded."""
+    b, v = v.builder, v.doubles
+    loaded = cgutils.alloca_once_value(b, v.index(0))
+    last = b.sub(count, v.index(1))
+
+    def row_address(g, r):
+        i = b.add(b.mul(g, v.index(WIDTH)), v.index(r))
+        i = b.select(b.icmp_signed("<", i, last), i, last)
+        number = b.zext(b.load(v.at(numbers, b.add(at, i))), v.integer)
+        return b.add(address, b.mul(number, rows.row_stride))
+
+    for kind, size in ((F64, 8), (F32, 4)):
+        fits = b.icmp_signed("==", rows.itemsize, v.index(size))
+        with b.if_then(b.and_(fits, b.icmp_signed("==", rows.column_stride, v.index(size)))):
+            _load_row_major(v, row_address, n_groups, origin, tile.panels, kind)
+            b.store(n_groups, loaded)
     return b.load(loaded)
 
 
@@ -294,6 +322,22 @@ def load_tile(rows, first, count, origin, tile):
             for j in range(n_features):
                 tile.panels[(b // panel * n_features + j) * panel + b % panel] = 0.0
     return n_panels
+
+
+@jitted
+def load_listed(rows, first, numbers, at, count, n_panels, origin, tile):
+    """Rows first + numbers[at], ..., first + numbers[at + count - 1] into panels; the last one fills what is left.
+
+    `numbers` are unsigned. Neither weights nor `tile.top` mean anything afterwards.
+    """
+    n_features, panel = origin.size, panel_rows(tile.panels)
+    address = rows.address + first * rows.row_stride
+    groups = _load_listed_groups(rows, address, numbers, at, count, n_panels * panel // WIDTH, origin, tile)
+    for b in range(groups * WIDTH, n_panels * panel):
+        row = address + np.int64(numbers[at + min(b, count - 1)]) * rows.row_stride
+        for j in range(n_features):
+            _load_double(row + j * rows.column_stride, rows.itemsize, tile.top, 0)
+            tile.panels[(b // panel * n_features + j) * panel + b % panel] = tile.top[0] - origin[j]
 
 
 # responsibilities -----------------------------------------------------------------------------------------------------

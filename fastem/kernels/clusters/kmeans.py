@@ -17,7 +17,7 @@ from fastem.kernels.clusters.nearest import (
     measure,
     new_hard_tile,
 )
-from fastem.kernels.compilation import jitted
+from fastem.kernels.compilation import inlined, jitted
 from fastem.kernels.passes import HEADER, STRIPE, add_compensated, stripes_of, tiles_of
 from fastem.kernels.threads import run
 from fastem.kernels.tiles import Rows, aligned_doubles, load_tile, tile_rows
@@ -40,7 +40,8 @@ NOTHING = Nearest(np.empty(0, dtype=np.int32), np.empty(0))
 def nearest_lanes(rows, parameters, nearest, statistics, begin, end):
     """The share of lanes begin, ..., end - 1 in a block: what is wanted of its rows, and the sums of the clusters.
 
-    `statistics` is (lanes, HEADER + size) and begins with the inertia and its compensation, or (lanes, 0).
+    `statistics` is (lanes, HEADER + size) and begins with the inertia and its compensation, or (lanes, 0). Rows with
+    labels have been assigned already.
     """
     capacity = rows.capacity
     tile = new_hard_tile(capacity, parameters.origin.size)
@@ -51,7 +52,10 @@ def nearest_lanes(rows, parameters, nearest, statistics, begin, end):
                 first = t * capacity
                 count = min(capacity, rows.count - first)
                 n_panels = load_tile(rows, first, count, parameters.origin, tile)
-                assign(parameters, n_panels, tile)
+                if rows.labels.size:
+                    _read_labels(rows.labels, first, count, n_panels, tile)
+                else:
+                    assign(parameters, n_panels, tile)
                 if statistics.shape[1]:
                     _add_tile(parameters, n_panels, tile, statistics[lane])
                 elif nearest.distances.size:
@@ -62,6 +66,14 @@ def nearest_lanes(rows, parameters, nearest, statistics, begin, end):
                 if nearest.distances.size:
                     for row in range(count):
                         nearest.distances[first + row] = tile.distances[row]
+
+
+@inlined
+def _read_labels(labels, first, count, n_panels, tile):
+    for row in range(count):
+        tile.labels[row] = labels[first + row]
+    for row in range(count, n_panels * PANEL):
+        tile.labels[row] = 0
 
 
 @jitted

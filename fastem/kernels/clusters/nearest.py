@@ -83,7 +83,7 @@ def new_hard_tile(capacity, n_features):
     )
 
 
-def _stride(v: Vectors, p) -> ir.Value:
+def center_stride(v: Vectors, p) -> ir.Value:
     """Doubles that a centre takes."""
     return v.builder.sdiv(v.size(p.centers), v.size(p.constants))
 
@@ -106,14 +106,14 @@ def half_squares(parameters):
 @vectorised
 def assign(v, p, n_panels, tile):
     """labels = the first k with the greatest x.c_k + constants_k for every row, `top` = that value."""
-    b, n_features, stride = v.builder, v.size(p.origin), _stride(v, p)
+    b, n_features, stride = v.builder, v.size(p.origin), center_stride(v, p)
 
     def rows_block(offset, rows):
         x = v.at(tile.panels, offset)
         places = [b.add(rows, v.index(c * WIDTH)) for c in range(BLOCK_VECTORS)]
         for place in places:
             v.store(v.constant(LEAST), tile.top, place)
-            _store_integers(v, v.integers(0), tile.labels, place)
+            store_integers(v, v.integers(0), tile.labels, place)
 
         def clusters(first, count):
             starts = [b.mul(b.add(first, v.index(r)), stride) for r in range(count)]
@@ -127,14 +127,14 @@ def assign(v, p, n_panels, tile):
             begin = [v.broadcast(p.constants, b.add(first, v.index(r))) for r in range(count)]
             scores = v.loop(n_features, [value for value in begin for _ in places], feature)
             for c, place in enumerate(places):
-                greatest, label = v.load(tile.top, place), _load_integers(v, tile.labels, place)
+                greatest, label = v.load(tile.top, place), load_integers(v, tile.labels, place)
                 for r in range(count):
                     score = scores[r * BLOCK_VECTORS + c]
                     wins = b.fcmp_ordered(">", score, greatest)
                     greatest = b.select(wins, score, greatest)
-                    label = b.select(wins, _splat_integer(v, b.add(first, v.index(r))), label)
+                    label = b.select(wins, splat_integer(v, b.add(first, v.index(r))), label)
                 v.store(greatest, tile.top, place)
-                _store_integers(v, label, tile.labels, place)
+                store_integers(v, label, tile.labels, place)
 
         v.blocks(v.size(p.constants), BLOCK, clusters)
         return ()
@@ -142,15 +142,15 @@ def assign(v, p, n_panels, tile):
     v.panels(n_panels, n_features, (), rows_block)
 
 
-def _load_integers(v: Vectors, pointer: ir.Value, offset: ir.Value) -> ir.Value:
+def load_integers(v: Vectors, pointer: ir.Value, offset: ir.Value) -> ir.Value:
     return v.builder.load(v.builder.bitcast(v.at(pointer, offset), INTEGERS.as_pointer()), align=8)
 
 
-def _store_integers(v: Vectors, value: ir.Value, pointer: ir.Value, offset: ir.Value) -> None:
+def store_integers(v: Vectors, value: ir.Value, pointer: ir.Value, offset: ir.Value) -> None:
     v.builder.store(value, v.builder.bitcast(v.at(pointer, offset), INTEGERS.as_pointer()), align=8)
 
 
-def _splat_integer(v: Vectors, scalar: ir.Value) -> ir.Value:
+def splat_integer(v: Vectors, scalar: ir.Value) -> ir.Value:
     undefined = ir.Constant(INTEGERS, ir.Undefined)
     first = v.builder.insert_element(undefined, scalar, ir.Constant(I32, 0))
     return v.shuffle(first, undefined, [0] * WIDTH)
@@ -165,7 +165,7 @@ def add_to_clusters(v, p, n_panels, tile, statistics):
 
     `tile.distances` of every row is written, `tile.inertia` becomes the sum of weights times distances.
     """
-    b, stride = v.builder, _stride(v, p)
+    b, stride = v.builder, center_stride(v, p)
     sums = v.at(statistics, v.padded(v.size(p.constants)))
 
     def visit(row, members):
@@ -198,7 +198,7 @@ def measure(v, p, n_panels, tile):
 
 def _measure(v: Vectors, p, n_panels, tile, visit) -> None:
     """Write squared distances; ``visit(row, labels)(r, j, x)`` sees features j, ..., j + 7 of row + r as a vector."""
-    b, n_features, stride = v.builder, v.size(p.origin), _stride(v, p)
+    b, n_features, stride = v.builder, v.size(p.origin), center_stride(v, p)
     # Features beyond the last are read from here: one body serves every number of features.
     zeros = b.bitcast(cgutils.alloca_once_value(b, v.constant(0.0)), F64.as_pointer())
 
@@ -238,7 +238,7 @@ def _measure(v: Vectors, p, n_panels, tile, visit) -> None:
 @vectorised
 def distances_to_all(v, p, n_panels, tile, table):
     """Euclidean distances of every row to every centre, stored as scores are; `tile.top` is overwritten."""
-    b, stride = v.builder, _stride(v, p)
+    b, stride = v.builder, center_stride(v, p)
 
     def deviation(k, j):
         entry = v.broadcast(p.centers, b.add(b.mul(k, stride), j))
