@@ -1,7 +1,7 @@
 """A fit from several starts, the best of which counts, that a checkpoint can continue."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,16 +24,20 @@ class Record:
         Of the best of them.
     running : Fit or None
         The present one.
+    lower_bounds : list of list of float
+        The bounds of each start that has been run.
     """
 
     random_state: tuple | None = None
     finished: int = 0
     best: Fit | None = None
     running: Fit | None = None
+    lower_bounds: list[list[float]] = field(default_factory=list)
 
     def check(self, n_starts: int, check: Callable[[Fit], None]) -> None:
         """Raise ValueError if a record from a file cannot be one of so many starts, or `check` raises it of a run."""
-        if not 0 <= self.finished <= n_starts or (self.best is None) != (self.finished == 0):
+        sound = 0 <= self.finished <= n_starts and self.finished == len(self.lower_bounds)
+        if not sound or (self.best is None) != (self.finished == 0):
             raise ValueError(f"it says that {self.finished} starts have been run")
         for fit in filter(None, (self.best, self.running)):
             check(fit)
@@ -43,6 +47,7 @@ class Record:
         if self.best is None or merit(fit) > merit(self.best):
             self.best = fit
         self.running, self.finished = None, self.finished + 1
+        self.lower_bounds.append(list(fit.lower_bounds))
 
 
 def resumed(checkpoint: Checkpoint | None, random_state: np.random.RandomState) -> tuple[Record, np.random.RandomState]:

@@ -21,6 +21,7 @@ class MixtureAttributes(FittedAttributes):
     converged_: bool
     lower_bound_: float
     lower_bounds_: list[float]
+    lower_bounds_of_starts_: list[list[float]]
     log_likelihood_: float
 
 

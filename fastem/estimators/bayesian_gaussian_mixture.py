@@ -108,6 +108,8 @@ class BayesianGaussianMixture(BayesianGaussianAttributes, EllipticalMixin, TwinM
         The evidence lower bound before the last M-step, in nats over all rows.
     lower_bounds_ : list of float
         The same for all iterations.
+    lower_bounds_of_starts_ : list of list of float
+        Those of each of the `n_init` starts.
     log_likelihood_ : float
         What `score` gives of the rows.
     n_samples_seen_ : float

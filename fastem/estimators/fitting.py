@@ -69,6 +69,7 @@ def fit(problem: Problem, X: Any, y: Any, sample_weight: Any, labels: Any = None
             record.best.interrupted = True
     best: Any = record.best
     _complete(problem.keep, best, source, checkpoint)
+    problem.keep_starts(record.lower_bounds)
     tasks.end(best)
     for message in problem.messages(best, source):
         warn(message, ConvergenceWarning)

@@ -136,6 +136,8 @@ class GaussianMixture(
         classification log-likelihood, with 'stochastic' that of the parameters that were kept.
     lower_bounds_ : list of float
         The bound before each M-step.
+    lower_bounds_of_starts_ : list of list of float
+        Those of each of the `n_init` starts.
     log_likelihood_ : float
         Mean log-likelihood per unit weight at the parameters returned.
     n_samples_seen_ : float

@@ -118,6 +118,9 @@ class MixtureProblem(Problem):
         own.n_samples_seen_ = weight if fit.schedule is None else fit.seen
         own.n_passes_ = source.n_passes
 
+    def keep_starts(self, lower_bounds: list[list[float]]) -> None:
+        self.estimator.lower_bounds_of_starts_ = lower_bounds
+
     def messages(self, fit: Fit, source: Source) -> list[str]:
         messages, max_iter = [], self.estimator.max_iter
         if fit.interrupted:

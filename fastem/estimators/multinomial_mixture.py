@@ -80,6 +80,8 @@ class MultinomialMixture(MultinomialAttributes, DiscreteMixture):
         of the weights. It never falls.
     lower_bounds_ : list of float
         The same for all iterations.
+    lower_bounds_of_starts_ : list of list of float
+        Those of each of the `n_init` starts.
     log_likelihood_ : float
         Mean log-likelihood per unit weight at the parameters returned, without the prior.
     n_samples_seen_ : float

@@ -14,7 +14,8 @@ from fastem.sources import Block, Source
 from fastem.sources.arrays import ArraySource
 from fastem.sources.tables import Table
 
-OF_A_FIT = ("lower_bounds_", "log_likelihood_", "labels_", "inertia_")  # attributes that a further batch outdates
+# Attributes that a further batch outdates.
+OF_A_FIT = ("lower_bounds_", "lower_bounds_of_starts_", "log_likelihood_", "labels_", "inertia_")
 CONSTRAINTS: dict[str, list] = {
     "learning_method": [StrOptions({"batch", "online"})],
     "batch_size": [Interval(Integral, 1, None, closed="left")],

@@ -94,6 +94,10 @@ class Problem(ABC):
     def keep(self, fit: Fit, source: Source) -> None:
         """The best run as fitted attributes."""
 
+    def keep_starts(self, lower_bounds: list[list[float]]) -> None:
+        """Keep the bounds of every start, if the estimator has them."""
+        return
+
     def keep_precision(self, source: Source) -> None:
         """Give means of rows in single precision in single precision, as scikit-learn does; all else stays double."""
         for name in ("means_", "cluster_centers_"):

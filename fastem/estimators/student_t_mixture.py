@@ -92,7 +92,8 @@ class StudentTMixture(StudentTAttributes, StudentTDistributionMixin, EllipticalM
         Sigma_k: full (K, D, D), tied (D, D), diag (K, D), spherical (K,).
     degrees_of_freedom_ : ndarray of shape (n_components,)
     covariances_ : ndarray
-    converged_, n_iter_, lower_bound_, lower_bounds_, log_likelihood_, n_samples_seen_, n_passes_, n_features_in_
+    converged_, n_iter_, lower_bound_, lower_bounds_, lower_bounds_of_starts_, log_likelihood_
+    n_samples_seen_, n_passes_, n_features_in_
         As for `GaussianMixture`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         If `X` has string column names.

@@ -40,7 +40,7 @@ class ConvergenceDisplay:
 
     @classmethod
     def from_estimator(cls, *estimators: Any, ax: Any = None, gap: bool = False) -> "ConvergenceDisplay":
-        """Draw the fits of estimators that have `lower_bounds_`.
+        """Draw the fits of estimators that have `lower_bounds_`, each of several starts by itself.
 
         Parameters
         ----------
@@ -59,12 +59,16 @@ class ConvergenceDisplay:
         TypeError
             If a fit has left no bounds.
         """
-        bounds = {}
+        bounds: dict[str, Any] = {}
         for number, estimator in enumerate(estimators):
             check_is_fitted(estimator)
             if not hasattr(estimator, "lower_bounds_"):
                 raise TypeError(f"A {type(estimator).__name__} that was fitted in this way has no `lower_bounds_`.")
-            bounds[f"{type(estimator).__name__} {number}"] = estimator.lower_bounds_
+            name, starts = f"{type(estimator).__name__} {number}", getattr(estimator, "lower_bounds_of_starts_", [])
+            if len(starts) > 1:
+                bounds |= {f"{name}, start {start}": of_start for start, of_start in enumerate(starts)}
+            else:
+                bounds[name] = estimator.lower_bounds_
         return cls(bounds).plot(ax, gap=gap)
 
     def plot(self, ax: Any = None, *, gap: bool = False) -> "ConvergenceDisplay":

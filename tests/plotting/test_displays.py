@@ -152,6 +152,20 @@ def test_convergence(iris):
         ConvergenceDisplay.from_estimator(KMeans(2, random_state=0).fit(iris))
 
 
+def test_starts_are_drawn_apart(iris, tmp_path):
+    options = {"n_init": 3, "init_params": "random_from_data", "random_state": 0, "max_iter": 300}
+    fit = GaussianMixture(3, **options).fit(iris)
+    starts = fit.lower_bounds_of_starts_
+    assert len(starts) == 3
+    assert fit.lower_bounds_ in starts
+    lines = ConvergenceDisplay.from_estimator(fit).ax_.lines
+    assert [line.get_label() for line in lines] == [f"GaussianMixture 0, start {number}" for number in range(3)]
+    for line, bounds in zip(lines, starts, strict=True):
+        assert_allclose(line.get_ydata(), bounds)
+    kept = GaussianMixture(3, checkpoint=tmp_path / "fit", **options).fit(iris)
+    assert kept.fit(iris).lower_bounds_of_starts_ == starts  # read from the file
+
+
 def test_uncertainty_of_rows(faithful):
     mixture = GaussianMixture(2, random_state=0).fit(faithful)
     display = ResponsibilityDisplay.from_estimator(mixture, faithful)

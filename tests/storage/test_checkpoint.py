@@ -60,7 +60,10 @@ def fitted(estimator):
 def assert_same(found, expected):
     assert found.keys() == expected.keys()
     for name in expected:
-        assert_array_equal(found[name], expected[name], err_msg=name)
+        if name == "lower_bounds_of_starts_":  # lists of different lengths
+            assert found[name] == expected[name]
+        else:
+            assert_array_equal(found[name], expected[name], err_msg=name)
 
 
 def killed(estimator, moment, number, monkeypatch):
