@@ -1,5 +1,6 @@
 """`fastem fit` and `fastem select`."""
 
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -136,6 +137,7 @@ def select(
         numbers_of(components),
         covariance_type=tried,
         estimator=getattr(fastem, options.FAMILIES[family])(),
+        verbose=int(sys.stderr.isatty()),
         **settings,
     )
     write_model(found.best_estimator_, output)

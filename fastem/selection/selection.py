@@ -17,6 +17,7 @@ from fastem.estimators.annotations import CovarianceType, Data, Seed
 from fastem.estimators.base_mixture import BaseMixture
 from fastem.estimators.gaussian_mixture import GaussianMixture
 from fastem.estimators.validation import validated_source
+from fastem.selection.progress import followed
 from fastem.selection.race import SAMPLE_MEMORY, on_all_rows, on_samples, sample_sizes
 from fastem.selection.trials import CRITERIA, Candidate, Kind, Trial, Trials, held_out
 from fastem.sources import Source
@@ -104,7 +105,7 @@ def select(
         Processes that fit models side by side, as in scikit-learn.
     random_state : int, RandomState instance or None, default=None
     verbose : int, default=0
-        1 says on stderr what goes on.
+        1 says on stderr what goes on, on a terminal with a bar (``fastem[cli]``).
 
     Returns
     -------
@@ -185,7 +186,8 @@ class _Run:
 
     def _each(self, function: Callable[[Candidate], Candidate], candidates: Iterable[Candidate]) -> list[Candidate]:
         candidates = list(candidates)
-        found = Parallel(n_jobs=self.n_jobs)(delayed(function)(candidate) for candidate in candidates)
+        running = Parallel(n_jobs=self.n_jobs, return_as="generator")(delayed(function)(each) for each in candidates)
+        found = list(followed(running, len(candidates)) if self.verbose else running)
         if self.verbose and found:
             best = min(found, key=self.value).trial
             said = f"{best.model}, {best.n_components} components, {self.criterion} {getattr(best, self.criterion):.6g}"

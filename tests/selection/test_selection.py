@@ -1,6 +1,8 @@
 """`select` against loops over fits, published tables, and data whose answer is known."""
 
+import io
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from numpy.testing import assert_allclose
 from scipy.special import xlogy
 
 from fastem import BayesianGaussianMixture, BernoulliMixture, Chunks, GaussianMixture, KMeans, select
+from fastem.selection.progress import followed
 from fastem.selection.race import sample_sizes
 
 
@@ -171,3 +174,17 @@ def test_as_a_frame_as_text_and_as_a_picture(of_faithful):
 def test_invalid_settings(settings, error, words):
     with pytest.raises(error, match=words):
         select(np.eye(4), **settings)
+
+
+def test_a_bar_follows_on_a_terminal(monkeypatch):
+    console = pytest.importorskip("rich.console")
+    written = io.StringIO()
+    monkeypatch.setattr(console, "Console", partial(console.Console, file=written, force_terminal=True, width=80))
+    assert list(followed(iter("abc"), 3)) == ["a", "b", "c"]
+    assert "3/3" in written.getvalue()
+
+
+def test_nothing_is_shown_elsewhere(capsys):
+    assert list(followed(iter("abc"), 3)) == ["a", "b", "c"]
+    captured = capsys.readouterr()
+    assert captured.out + captured.err == ""
