@@ -219,7 +219,7 @@ class BaseMixture(MixtureAttributes, CallbackSupportMixin, DensityMixin, Estimat
         return in_blocks(self._source(X), *results)
 
     def predict(self, X: Data, *, out: NDArray[Any] | None = None) -> Labels:
-        """The most probable component of each row.
+        """The most probable component of each row; -1 where it is the noise that `noise` adds.
 
         Parameters
         ----------
@@ -246,7 +246,7 @@ class BaseMixture(MixtureAttributes, CallbackSupportMixin, DensityMixin, Estimat
         Returns
         -------
         responsibilities : ndarray of shape (n_samples, n_components)
-            Rows sum to one.
+            Rows sum to one; with `noise`, to one less its share.
         """
         results = self._results("predict_proba")
         return of_all(self._source(X), *results, out)
@@ -295,7 +295,7 @@ class BaseMixture(MixtureAttributes, CallbackSupportMixin, DensityMixin, Estimat
         -------
         X : ndarray of shape (n_samples, n_features)
         y : ndarray of shape (n_samples,)
-            The component of each row.
+            The component of each row; -1 of noise.
         """
         check_is_fitted(self)
         if n_samples < 1:

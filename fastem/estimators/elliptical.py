@@ -23,6 +23,9 @@ class EllipticalMixin:
         def _model(self) -> Any: ...
         def _source(self, X: Any, sample_weight: Any = None, **options: Any) -> Source: ...
 
+    def _without_noise(self, what: str) -> Any:
+        return self._model()
+
     def _ellipses(self) -> Ellipses:
         check_is_fitted(self)
         return self._model().ellipses()
@@ -126,6 +129,7 @@ class EllipticalMixin:
 
     def _of_one_feature(self, method: str) -> Ellipses:
         ellipses = self._ellipses()
+        self._without_noise(method)
         if self.n_features_in_ != 1:
             raise ValueError(
                 f"{method} is of one feature, the mixture has {self.n_features_in_}: use marginal(feature)."

@@ -29,7 +29,7 @@ class GaussianDistributionMixin:
 
     if TYPE_CHECKING:
 
-        def _model(self) -> GaussianMixtureModel: ...
+        def _without_noise(self, what: str) -> GaussianMixtureModel: ...
         def get_params(self, deep: bool = True) -> dict[str, Any]: ...
 
     # ------------------------------------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ class GaussianDistributionMixin:
         """
         check_is_fitted(self)
         chosen = feature_indices(self, features)
-        return self._like(marginal(self._model(), chosen), chosen)
+        return self._like(marginal(self._without_noise("marginal"), chosen), chosen)
 
     def condition(self, values: Mapping[Any, float]) -> Self:
         """The distribution of the other features when some are known.
@@ -169,7 +169,7 @@ class GaussianDistributionMixin:
         known = feature_indices(self, values, "values")
         point = checked_array(list(values.values()), (len(known),), "values")
         rest = other_features(self, known)
-        return self._like(conditional(self._model(), known, rest, point), rest)
+        return self._like(conditional(self._without_noise("condition"), known, rest, point), rest)
 
     @overload
     def regress(self, X: Data, targets: Features, *, return_cov: Literal[False] = False) -> Doubles: ...
@@ -216,7 +216,7 @@ class GaussianDistributionMixin:
         known = other_features(self, wanted)
         inputs = self.marginal(known)
         rows = validate_data(inputs, X, reset=False, dtype=np.float64)
-        model, given = self._model(), inputs._model()
+        model, given = self._without_noise("regress"), inputs._without_noise("regress")
         mean, covariance = regress(model, given, (known, wanted), rows, with_covariances=return_cov)
         return (mean, covariance) if return_cov else mean
 

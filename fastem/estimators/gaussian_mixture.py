@@ -16,6 +16,7 @@ from fastem.estimators.gaussian_distribution import GaussianDistributionMixin
 from fastem.estimators.likelihood_mixture import LikelihoodMixture
 from fastem.estimators.missing_values import MissingValuesMixin
 from fastem.estimators.mixture_problem import LikelihoodProblem
+from fastem.estimators.noise import OF_NOISE, NoiseMixin
 from fastem.estimators.scikit_learn import Interval, StrOptions
 from fastem.families.covariances import STRUCTURES
 from fastem.families.gaussian import GaussianMixtureModel
@@ -28,7 +29,13 @@ from fastem.sources import Source
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class GaussianMixture(
-    GaussianAttributes, MissingValuesMixin, GaussianDistributionMixin, EllipticalMixin, TwinMixin, LikelihoodMixture
+    GaussianAttributes,
+    NoiseMixin,
+    MissingValuesMixin,
+    GaussianDistributionMixin,
+    EllipticalMixin,
+    TwinMixin,
+    LikelihoodMixture,
 ):
     """Gaussian mixture fitted by Expectation-Maximization; a drop-in for `sklearn.mixture.GaussianMixture`.
 
@@ -109,6 +116,9 @@ class GaussianMixture(
         stream converges; the less, the faster a drifting one is followed.
     learning_offset : float, default=10.0
         tau, which slows the first steps down.
+    noise : {'uniform'}, float or None, default=None
+        Noise beside the components: a density 1 / V everywhere, with V the volume of the box of the rows or the number
+        given (Banfield and Raftery 1993). Its weight, 0.1 at first, is learned; `predict` says -1 of its rows.
     missing : {'error', 'em'}, default='error'
         What NaN is: an error, or with 'em' a number that is missing at random. Then the likelihood is that of the
         numbers that are there, the E-step takes what is expected of the others (Ghahramani and Jordan 1994), and rows
@@ -128,6 +138,10 @@ class GaussianMixture(
     covariances_, precisions_, precisions_cholesky_ : ndarray
         Full (K, D, D), tied (D, D), diag (K, D), spherical (K,); of mclust's names EII and VII (K,), the others that
         end with I (K, D), the rest (K, D, D). precisions_ = precisions_cholesky_ times its transpose.
+    noise_weight_, noise_log_volume_ : float
+    noise_box_ : ndarray of shape (2, n_features)
+        With `noise`: its weight, which makes the sum of `weights_` one, log V, and the least and greatest values of the
+        features, between which `sample` draws it.
     converged_ : bool
     n_iter_ : int
         Iterations of the best start over all rows, one pass each.
@@ -164,11 +178,12 @@ class GaussianMixture(
     means_init: ArrayLike | None = None
     precisions_init: ArrayLike | None = None
     arithmetic: Literal["float64", "float32"] = "float64"
+    noise: Literal["uniform"] | float | None = None
 
-    _lasting = ("n_components", "covariance_type")
-    _read_with = ("covariance_type",)
+    _lasting = ("n_components", "covariance_type", "noise")
+    _read_with = ("covariance_type", "noise")
     _twin = ("sklearn.mixture", "GaussianMixture")
-    _model_class: ClassVar[type] = GaussianMixtureModel
+    _components_class: ClassVar[type] = GaussianMixtureModel
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **LikelihoodMixture._parameter_constraints,
         "covariance_type": [StrOptions(set(STRUCTURES))],
@@ -178,6 +193,7 @@ class GaussianMixture(
         "precisions_init": ["array-like", None],
         "arithmetic": [StrOptions({"float64", "float32"})],
         **missing_values.CONSTRAINTS,
+        **OF_NOISE,
     }
 
     # what the family adds ---------------------------------------------------------------------------------------------
@@ -194,11 +210,12 @@ class GaussianMixture(
 
     def _search(self, source: Source, random_state: np.random.RandomState) -> Search:
         structure, shape = STRUCTURES[self.covariance_type], (self.n_components, source.n_features)
-        space = GaussianSpace(blank_gaussian(structure, *shape, self.reg_covar, self.arithmetic))
+        gaussian = GaussianSpace(blank_gaussian(structure, *shape, self.reg_covar, self.arithmetic))
+        space = self._space_with_noise(gaussian, source)
         given = gaussian_values(structure, shape, self.weights_init, self.means_init, self.precisions_init)
         return Search(space, source, self.init_params, self.subsampling, random_state, given)
 
-    def _model(self) -> GaussianMixtureModel:
+    def _components(self) -> GaussianMixtureModel:
         self._check_readable()
         structure, means = STRUCTURES[self.covariance_type], np.ascontiguousarray(self.means_, dtype=np.float64)
         cholesky = checked_array(self.precisions_cholesky_, structure.shown_shape(*means.shape), "precisions_cholesky_")
@@ -210,7 +227,7 @@ class GaussianMixture(
         covariances = structure.of_shown(self.covariances_) if known else structure.covariances(whiteners)
         return GaussianMixtureModel(structure, weights, means, covariances, whiteners, self.reg_covar, self.arithmetic)
 
-    def _keep_model(self, model: GaussianMixtureModel) -> None:
+    def _keep_components(self, model: GaussianMixtureModel) -> None:
         self.weights_, self.means_ = model.weights, model.means
         structure, whiteners = model.structure, model.whiteners
         self.covariances_ = structure.shown(model.covariances, model.n_components)

@@ -139,7 +139,7 @@ def _log_certainty(model: LikelihoodModel, blocks: Iterable[Block], *, gaps: boo
     for rows, weights in batches(blocks, CERTAINTY_ROWS):
         shares = np.empty((len(rows), model.n_components))
         evaluate(rows, responsibilities=shares)
-        logs = np.log(shares.max(axis=1))
+        logs = np.log(np.maximum(shares.max(axis=1), 1.0 - shares.sum(axis=1)))  # a row may be noise
         if gaps:
             logs[np.isnan(rows).all(axis=1)] = 0.0  # they count for nothing
         total += float(logs.sum() if weights is None else weights @ logs)

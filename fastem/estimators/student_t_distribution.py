@@ -38,7 +38,7 @@ class StudentTDistributionMixin:
 
     if TYPE_CHECKING:
 
-        def _model(self) -> StudentTMixtureModel: ...
+        def _without_noise(self, what: str) -> StudentTMixtureModel: ...
         def get_params(self, deep: bool = True) -> dict[str, Any]: ...
 
     @classmethod
@@ -126,7 +126,7 @@ class StudentTDistributionMixin:
             If a feature is unknown or there twice, or there is none.
         """
         check_is_fitted(self)
-        chosen, model = feature_indices(self, features), self._model()
+        chosen, model = feature_indices(self, features), self._without_noise("marginal")
         scales = model.structure.select(model.scales, chosen)
         parameters = model.weights, model.means[:, chosen], model.structure.shown(scales, model.n_components)
         kind = model.structure.of_some_features or self.covariance_type
@@ -166,7 +166,7 @@ class StudentTDistributionMixin:
             raise ValueError("values must be a mapping from features to numbers.")
         known = feature_indices(self, values, "values")
         point = checked_array(list(values.values()), (len(known),), "values")
-        rest, model = other_features(self, known), self._model()
+        rest, model = other_features(self, known), self._without_noise("condition")
         found = conditional(model.ellipses(), known, rest, point)
         if model.structure.correlated:
             kind, scales = "full", found.scales
@@ -209,7 +209,9 @@ class StudentTDistributionMixin:
         wanted = feature_indices(self, targets, "targets")
         known = other_features(self, wanted)
         rows = validate_data(self.marginal(known), X, reset=False, dtype=np.float64)
-        mean, covariance = regress(self._model().ellipses(), (known, wanted), rows, with_covariances=return_cov)
+        mean, covariance = regress(
+            self._without_noise("regress").ellipses(), (known, wanted), rows, with_covariances=return_cov
+        )
         return (mean, covariance) if return_cov else mean
 
     def _like(

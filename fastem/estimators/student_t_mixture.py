@@ -13,6 +13,7 @@ from fastem.estimators.attributes import StudentTAttributes
 from fastem.estimators.elliptical import EllipticalMixin
 from fastem.estimators.likelihood_mixture import LikelihoodMixture
 from fastem.estimators.mixture_problem import LikelihoodProblem
+from fastem.estimators.noise import OF_NOISE, NoiseMixin
 from fastem.estimators.scikit_learn import Interval, StrOptions
 from fastem.estimators.student_t_distribution import StudentTDistributionMixin
 from fastem.families.covariances import STRUCTURES, CovarianceStructure, names_with
@@ -28,7 +29,7 @@ FIRST_DEGREES_OF_FREEDOM = 4.0  # tails so heavy that outliers are given to the 
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class StudentTMixture(StudentTAttributes, StudentTDistributionMixin, EllipticalMixin, LikelihoodMixture):
+class StudentTMixture(StudentTAttributes, NoiseMixin, StudentTDistributionMixin, EllipticalMixin, LikelihoodMixture):
     """Mixture of multivariate Student's t distributions fitted by EM: clusters that outliers do not move.
 
     The density is sum_k w_k t(x | mu_k, Sigma_k, nu_k). A row of component k is Gaussian with covariance Sigma_k / u,
@@ -78,7 +79,7 @@ class StudentTMixture(StudentTAttributes, StudentTDistributionMixin, EllipticalM
         1 prints starts and iterations, 2 also times and changes.
     verbose_interval : int, default=10
         Iterations between two prints.
-    subsampling, acceleration, stopping, e_step, learning_method, batch_size, learning_decay, learning_offset
+    subsampling, acceleration, stopping, e_step, learning_method, batch_size, learning_decay, learning_offset, noise
         As for `GaussianMixture`. e_step='hard' and 'stochastic' give a row to one component; its latent precision is
         still expected.
 
@@ -92,6 +93,8 @@ class StudentTMixture(StudentTAttributes, StudentTDistributionMixin, EllipticalM
         Sigma_k: full (K, D, D), tied (D, D), diag (K, D), spherical (K,).
     degrees_of_freedom_ : ndarray of shape (n_components,)
     covariances_ : ndarray
+    noise_weight_, noise_log_volume_, noise_box_
+        With `noise`, as for `GaussianMixture`.
     converged_, n_iter_, lower_bound_, lower_bounds_, lower_bounds_of_starts_, log_likelihood_
     n_samples_seen_, n_passes_, n_features_in_
         As for `GaussianMixture`.
@@ -118,10 +121,11 @@ class StudentTMixture(StudentTAttributes, StudentTDistributionMixin, EllipticalM
     means_init: ArrayLike | None = None
     scales_init: ArrayLike | None = None
     degrees_of_freedom_init: ArrayLike | None = None
+    noise: Literal["uniform"] | float | None = None
 
-    _lasting = ("n_components", "covariance_type", "degrees_of_freedom")
-    _read_with = ("covariance_type",)
-    _model_class: ClassVar[type] = StudentTMixtureModel
+    _lasting = ("n_components", "covariance_type", "degrees_of_freedom", "noise")
+    _read_with = ("covariance_type", "noise")
+    _components_class: ClassVar[type] = StudentTMixtureModel
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **LikelihoodMixture._parameter_constraints,
         "covariance_type": [StrOptions(set(names_with("student_t")))],
@@ -135,6 +139,7 @@ class StudentTMixture(StudentTAttributes, StudentTDistributionMixin, EllipticalM
         "means_init": ["array-like", None],
         "scales_init": ["array-like", None],
         "degrees_of_freedom_init": [Interval(Real, LEAST, GREATEST, closed="both"), "array-like", None],
+        **OF_NOISE,
     }
 
     @property
@@ -172,7 +177,8 @@ class StudentTMixture(StudentTAttributes, StudentTDistributionMixin, EllipticalM
         given = gaussian_values(self._structure, shape, self.weights_init, self.means_init, precisions)
         gaussian = blank_gaussian(self._structure, *shape, self.reg_covar)
         blank = StudentTMixtureModel(gaussian, self._first_degrees_of_freedom(), self._freedom())
-        return Search(StudentTSpace(blank), source, self.init_params, self.subsampling, random_state, given)
+        space = self._space_with_noise(StudentTSpace(blank), source)
+        return Search(space, source, self.init_params, self.subsampling, random_state, given)
 
     def _precisions_init(self, n_features: int) -> np.ndarray | None:
         if self.scales_init is None:
@@ -210,7 +216,7 @@ class StudentTMixture(StudentTAttributes, StudentTDistributionMixin, EllipticalM
             raise ValueError("degrees_of_freedom_init should be one number for degrees_of_freedom='shared'.")
         return first
 
-    def _model(self) -> StudentTMixtureModel:
+    def _components(self) -> StudentTMixtureModel:
         self._check_readable()
         structure, means = self._structure, np.ascontiguousarray(self.means_, dtype=np.float64)
         scales = structure.of_shown(checked_array(self.scales_, structure.shown_shape(*means.shape), "scales_"))
@@ -222,7 +228,7 @@ class StudentTMixture(StudentTAttributes, StudentTDistributionMixin, EllipticalM
         gaussian = GaussianMixtureModel(structure, weights, means, scales, whiteners, self.reg_covar)
         return StudentTMixtureModel(gaussian, degrees_of_freedom, self._freedom())
 
-    def _keep_model(self, model: StudentTMixtureModel) -> None:
+    def _keep_components(self, model: StudentTMixtureModel) -> None:
         self.weights_, self.means_ = model.weights, model.means
         self.scales_ = model.structure.shown(model.scales, model.n_components)
         self.degrees_of_freedom_ = model.degrees_of_freedom

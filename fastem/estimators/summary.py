@@ -100,6 +100,8 @@ def _locations(estimator: Any) -> tuple[np.ndarray, tuple[str, ...]]:
 def _facts(estimator: Any) -> dict[str, str]:
     total = getattr(estimator, "n_samples_seen_", 0.0)
     facts = {"covariance": estimator.covariance_type} if hasattr(estimator, "covariance_type") else {}
+    if hasattr(estimator, "noise_weight_"):
+        facts["noise"] = f"{estimator.noise_weight_:.6f}"
     if total:
         facts["rows"] = f"{total:.10g}"
     if hasattr(estimator, "log_likelihood_"):

@@ -43,6 +43,15 @@ class Statistics(NamedTuple):
         return (self.log_likelihood + self.log_prior) / self.weight
 
 
+def check_that_rows_are_possible(log_likelihood: float, weight: float) -> None:
+    """Raise ValueError if some are not."""
+    if not log_likelihood > IMPOSSIBLE * max(weight, 1.0):
+        raise ValueError(
+            "Some rows are impossible under every component: they have values of probability zero. Set pseudo_count to "
+            "a positive number, or choose another start."
+        )
+
+
 M = TypeVar("M", bound="DiscreteMixtureModel")
 
 
@@ -169,16 +178,16 @@ class DiscreteMixtureModel(LikelihoodModel):
         ValueError
             If a row is impossible under every component.
         """
-        known = self.row_terms is not None
-        parameters = self._parameters(with_row_terms=False) if known else self.kernel_parameters
-        added = source.total(partial(accumulated, parameters, assignment=assignment))
+        return self.statistics(source.total(partial(accumulated, self.pass_parameters, assignment=assignment)))
+
+    @property
+    def pass_parameters(self) -> Any:
+        return self.kernel_parameters if self.row_terms is None else self._parameters(with_row_terms=False)
+
+    def statistics(self, added: np.ndarray) -> Statistics:
         log_likelihood = float(added[0] + added[1])
         weight = float(added[2])
-        if not log_likelihood > IMPOSSIBLE * max(weight, 1.0):
-            raise ValueError(
-                "Some rows are impossible under every component: they have values of probability zero. Set "
-                "pseudo_count to a positive number, or choose another start."
-            )
+        check_that_rows_are_possible(log_likelihood, weight)
         counts, sums, row_terms = self._unpack(added[HEADER:])
         if self.row_terms is not None:
             row_terms = self.row_terms

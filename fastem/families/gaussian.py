@@ -150,6 +150,10 @@ class GaussianMixtureModel(LikelihoodModel):
         parameters = self.structure.kernel_parameters(*own)
         return in_single_precision(parameters) if self.arithmetic == "float32" else parameters
 
+    def reweighted(self, weights: np.ndarray) -> "GaussianMixtureModel":
+        """The same components with other weights (K,)."""
+        return replace(self, weights=weights)
+
     def reordered(self, order: np.ndarray) -> "GaussianMixtureModel":
         alone = () if self.structure.shared else ("covariances", "whiteners")
         parts = {name: getattr(self, name)[order] for name in ("weights", "means", *alone)}
@@ -164,10 +168,13 @@ class GaussianMixtureModel(LikelihoodModel):
             return self._expected(source, assignment)
         # Not kept: a model is rarely met by a second pass.
         sums = source.total(partial(accumulated, self._as_kernels_read(), assignment=assignment))
-        log_likelihood = float(sums[0] + sums[1])
+        statistics = self.statistics(sums)
+        check_that_rows_are_in_range(statistics.moments.counts, sums[2])
+        return statistics
+
+    def statistics(self, sums: np.ndarray) -> Statistics:
         moments, scatter = self.structure.moments(sums[passes.HEADER :], self.origin, self.means, self.scatter)
-        check_that_rows_are_in_range(moments.counts, sums[2])
-        return Statistics(log_likelihood, moments, scatter)
+        return Statistics(float(sums[0] + sums[1]), moments, scatter)
 
     def _expected(self, source: Source, assignment: Assignment) -> Statistics:
         """The same of rows of which numbers are missing: the moments are expected ones."""

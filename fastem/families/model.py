@@ -114,6 +114,15 @@ class LikelihoodModel(MixtureModel):
         """Components of positive weight."""
         return int(np.count_nonzero(self.weights))
 
+    @property
+    def pass_parameters(self) -> Any:
+        """What the pass of an E-step reads: what is known of the rows need not be added up again."""
+        return self.kernel_parameters
+
+    @abstractmethod
+    def statistics(self, sums: np.ndarray) -> Any:
+        """What a pass has added up (HEADER + size,), as the M-step takes it."""
+
     @abstractmethod
     def stepwise(self: L, statistics: Any, rate: float) -> L:
         """The M-step of a stream of which this model has seen all but a batch, the share `rate` of its memory.

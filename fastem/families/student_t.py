@@ -128,6 +128,10 @@ class StudentTMixtureModel(LikelihoodModel):
         nu = self.degrees_of_freedom
         return StudentParameters.of(self.gaussian.kernel_parameters, nu, log_peak_ratio(nu, self.n_features))
 
+    def reweighted(self, weights: np.ndarray) -> "StudentTMixtureModel":
+        """The same components with other weights (K,)."""
+        return replace(self, gaussian=self.gaussian.reweighted(weights))
+
     def reordered(self, order: np.ndarray) -> "StudentTMixtureModel":
         gaussian = self.gaussian.reordered(order)
         return replace(self, gaussian=gaussian, degrees_of_freedom=self.degrees_of_freedom[order])
@@ -140,8 +144,12 @@ class StudentTMixtureModel(LikelihoodModel):
         E[u] = (nu + D)/(nu + d2) and E[log u] = log E[u] + psi((nu + D)/2) - log((nu + D)/2).
         """
         sums = source.total(partial(accumulated, self.kernel_parameters, assignment=assignment))
+        statistics = self.statistics(sums)
+        check_that_rows_are_in_range(statistics.counts, sums[2])
+        return statistics
+
+    def statistics(self, sums: np.ndarray) -> Statistics:
         counts, logs, packed = StudentParameters.unpack(sums[passes.HEADER :], self.n_components)
-        check_that_rows_are_in_range(counts, sums[2])
         moments, _ = self.structure.moments(packed, self.gaussian.origin, self.means, None)
         half = 0.5 * (self.degrees_of_freedom + self.n_features)
         log_u = counts * (np.log1p(self.n_features / self.degrees_of_freedom) + digamma(half) - np.log(half)) - logs

@@ -21,6 +21,7 @@ from fastem.em.user_models import blocks_of, check_methods
 from fastem.estimators.annotations import Data
 from fastem.estimators.base_mixture import BaseMixture
 from fastem.estimators.missing_values import COMPLETE
+from fastem.estimators.noise import NoiseMixin
 from fastem.estimators.validation import validated_source
 from fastem.sources import Source
 
@@ -160,7 +161,8 @@ def _opened(model: Any, X: Any, sample_weight: Any) -> tuple[Source, Logarithms]
         check_is_fitted(model)
     if isinstance(model, BaseMixture):
         source = model._source(X, sample_weight, nan_refusal=COMPLETE.format(name="A bound"))
-        return source, partial(_of_mixture, model._model())
+        theta = model._without_noise("A bound") if isinstance(model, NoiseMixin) else model._model()
+        return source, partial(_of_mixture, theta)
     em = model if isinstance(model, EM) else EM(model)
     theta = em.model_ if model is em else em.model
     check_methods(theta, "The model", ("log_joint",))

@@ -171,7 +171,7 @@ class Components(NamedTuple):
         if not isinstance(mixture, GaussianMixture):
             raise TypeError(f"{name} must be a fitted GaussianMixture, got {type(mixture).__name__}.")
         check_is_fitted(mixture)
-        model = replace(mixture._model(), arithmetic="float64")
+        model = replace(mixture._without_noise("A divergence"), arithmetic="float64")
         alive = model.weights > 0
         whiteners = model.structure.as_matrices(model.whiteners, *model.means.shape)[alive]
         return cls(model, model.weights[alive], model.means[alive], np.linalg.inv(whiteners), whiteners)

@@ -93,7 +93,7 @@ def model_and_source(model: Any, X: Data, sample_weight: Any) -> tuple[GaussianM
     if not isinstance(model, GaussianMixture):
         raise TypeError(f"model must be a fitted GaussianMixture, got {type(model).__name__}.")
     check_is_fitted(model)
-    theta = model._model()
+    theta = model._without_noise("The inference")
     if theta.structure.coordinates is None:
         known = ", ".join(names_with("coordinates"))
         raise ValueError(f"The inference knows the covariance types {known}, not {model.covariance_type}.")

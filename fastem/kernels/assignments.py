@@ -75,6 +75,7 @@ def keep_to_labels(labels, first, count, n_components, tile):
                     tile.scores[at + k * panel] = -np.inf
             score = tile.scores[at + known * panel]
             tile.top[b] = score if score > nowhere(tile.top) else nowhere(tile.top)
+            tile.noise[b] = -np.inf
 
 
 @vectorised

@@ -66,6 +66,16 @@ def _log_joint(self, n_panels, tile):
     return getattr(self.instance_class, "log_joint", None)
 
 
+@overload_method(types.BaseNamedTuple, "set_aside")
+def _set_aside(self, n_panels, tile):
+    """Take from the responsibilities what belongs to no component: nothing, but in `families/noise.py`."""
+    return getattr(self.instance_class, "set_aside", _nothing)
+
+
+def _nothing(self, n_panels, tile):
+    pass
+
+
 @overload_method(types.BaseNamedTuple, "accumulate")
 def _accumulate(self, n_panels, tile, statistics):
     return getattr(self.instance_class, "accumulate", None)
@@ -107,7 +117,7 @@ def fused_lanes(rows, parameters, auxiliary, assignment, statistics, begin, end)
                 parameters.log_joint(n_panels, tile)
                 if rows.labels.size:
                     keep_to_labels(rows.labels, t * capacity, count, n_components, tile)
-                respond(n_panels, n_components, tile, assignment, (rows.first_tile + t) * capacity)
+                respond(parameters, n_panels, tile, assignment, (rows.first_tile + t) * capacity)
                 add_compensated(total, tile.totals[0])
                 total[2] += tile.totals[1]
                 if assignment.kind != NO_MOMENTS:
@@ -115,12 +125,14 @@ def fused_lanes(rows, parameters, auxiliary, assignment, statistics, begin, end)
 
 
 @inlined
-def respond(n_panels, n_components, tile, assignment, first_row):
+def respond(parameters, n_panels, tile, assignment, first_row):
     """Half log-joints into what `accumulate` makes responsibilities of, and the log-likelihood of the tile."""
+    n_components = parameters.constants.size
     if assignment.kind == HARD:
         assign_to_the_best(n_panels, n_components, tile)
         return
     normalise(n_panels, n_components, tile)
+    parameters.set_aside(n_panels, tile)
     if assignment.kind == STOCHASTIC:
         draw(assignment.key, first_row, tile.uniform)
         assign_sampled(n_panels, n_components, tile)
@@ -163,6 +175,7 @@ def score_lanes(rows, parameters, auxiliary, scores, n_lanes, begin, end):
             _write_labels(tile, n_components, scores.labels[first : first + count])
         if scores.log_density.size or scores.responsibilities.size:
             normalise(n_panels, n_components, tile)
+            parameters.set_aside(n_panels, tile)
         if scores.log_density.size:
             for b in range(count):
                 scores.log_density[first + b] = tile.log_density[b]
@@ -172,10 +185,10 @@ def score_lanes(rows, parameters, auxiliary, scores, n_lanes, begin, end):
 
 @inlined
 def _write_labels(tile, n_components, labels):
-    """The first component that attains the maximum, as `argmax` would have it."""
+    """The first component that attains the maximum, as `argmax` would have it; -1 if what attains it is none."""
     panel = panel_rows(tile.panels)
     for b in range(labels.size):
-        labels[b] = 0
+        labels[b] = 0 if tile.top[b] == nowhere(tile.top) else -1
         at = b // panel * n_components * panel + b % panel
         for k in range(n_components - 1, -1, -1):
             if tile.scores[at + k * panel] == tile.top[b]:

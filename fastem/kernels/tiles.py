@@ -62,8 +62,8 @@ class Rows(NamedTuple):
 class Tile(NamedTuple):
     """The working memory of one lane, for `capacity` rows; every array is 1-D and starts on a cache line.
 
-    The arithmetic is that of `panels`, float64 or float32; `weights`, `log_density`, `totals` and `numbers` are
-    always float64.
+    The arithmetic is that of `panels`, float64 or float32; `weights`, `log_density`, `totals`, `numbers` and
+    `noise` are always float64.
     """
 
     panels: np.ndarray  # (capacity * D) the rows about the origin
@@ -76,6 +76,7 @@ class Tile(NamedTuple):
     totals: np.ndarray  # (8) sum of weights * log_density, sum of weights, zeros
     uniform: np.ndarray  # (capacity) the draws of stochastic assignments
     numbers: np.ndarray  # (capacity) rows that are listed: integers in the place of doubles
+    noise: np.ndarray  # (capacity) log-density of what is no component, if there is such a thing
 
 
 @cache
@@ -130,6 +131,7 @@ def new_tile(capacity, auxiliary, parameters):
         aligned(capacity, double),
         aligned(np.int64(WIDTH), double),  # a literal would compile `aligned` once more
         aligned(capacity, real),
+        aligned(capacity, double),
         aligned(capacity, double),
     )
 
