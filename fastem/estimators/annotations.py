@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastem.families.covariances import CovarianceType as CovarianceType
 from fastem.sources.array_files import ArrayFile
 from fastem.sources.reader import Reader
 from fastem.sources.tables import Table
@@ -15,12 +16,6 @@ Data: TypeAlias = ArrayLike | PathLike[str] | Table | ArrayFile | Reader  # data
 Seed: TypeAlias = int | np.random.RandomState | None
 Start: TypeAlias = Literal["kmeans", "k-means++", "random", "random_from_data"] | ArrayLike | Callable[..., Any]
 Features: TypeAlias = int | str | list[int] | list[str]
-# fmt: off
-CovarianceType: TypeAlias = Literal[
-    "full", "tied", "diag", "spherical",
-    "EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV",
-]
-# fmt: on
 
 Labels: TypeAlias = NDArray[np.int64]
 Doubles: TypeAlias = NDArray[np.float64]

@@ -54,21 +54,3 @@ class KMeansAttributes(FittedAttributes):
     labels_: NDArray[np.int32]
     counts_: Doubles
     inertia_: float
-
-
-class BernoulliAttributes:
-    probabilities_: Doubles
-
-
-class CategoricalAttributes:
-    probabilities_: list[Doubles]
-    n_observed_levels_: NDArray[np.int64]
-    n_levels_: NDArray[np.int64]
-
-
-class MultinomialAttributes(BernoulliAttributes):
-    n_trials_: float
-
-
-class PoissonAttributes:
-    rates_: Doubles

@@ -6,11 +6,17 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastem.estimators.attributes import BernoulliAttributes
+from fastem.estimators.annotations import Doubles
 from fastem.estimators.base_discrete_mixture import DiscreteMixture
 from fastem.families import domains
 from fastem.families.bernoulli import BernoulliMixtureModel
 from fastem.search.initial_values import checked_array
+
+
+class BernoulliAttributes:
+    """The types of what a fit finds; annotated in a dataclass, they would be parameters."""
+
+    probabilities_: Doubles
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

@@ -8,12 +8,20 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastem.estimators.attributes import CategoricalAttributes
+from fastem.estimators.annotations import Doubles, Labels
 from fastem.estimators.base_discrete_mixture import DiscreteMixture
 from fastem.estimators.scikit_learn import Interval
 from fastem.families import domains
 from fastem.families.categorical import CategoricalMixtureModel
 from fastem.search.initial_values import checked_array
+
+
+class CategoricalAttributes:
+    """The types of what a fit finds; annotated in a dataclass, they would be parameters."""
+
+    probabilities_: list[Doubles]
+    n_observed_levels_: Labels
+    n_levels_: Labels
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

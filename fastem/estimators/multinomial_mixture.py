@@ -6,11 +6,18 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastem.estimators.attributes import MultinomialAttributes
+from fastem.estimators.annotations import Doubles
 from fastem.estimators.base_discrete_mixture import DiscreteMixture
 from fastem.families import domains
 from fastem.families.multinomial import MultinomialMixtureModel
 from fastem.search.initial_values import checked_array
+
+
+class MultinomialAttributes:
+    """The types of what a fit finds; annotated in a dataclass, they would be parameters."""
+
+    probabilities_: Doubles
+    n_trials_: float
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

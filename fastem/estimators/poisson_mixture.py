@@ -6,11 +6,17 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastem.estimators.attributes import PoissonAttributes
+from fastem.estimators.annotations import Doubles
 from fastem.estimators.base_discrete_mixture import DiscreteMixture
 from fastem.families import domains
 from fastem.families.poisson import PoissonMixtureModel
 from fastem.search.initial_values import checked_array
+
+
+class PoissonAttributes:
+    """The types of what a fit finds; annotated in a dataclass, they would be parameters."""
+
+    rates_: Doubles
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
