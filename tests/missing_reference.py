@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 
 class Expected(NamedTuple):
@@ -94,3 +95,42 @@ def as_matrices(structure, covariances, n_components, n_features):
     if structure == "spherical":
         return np.array([own * np.eye(n_features) for own in covariances])
     return covariances
+
+
+# discrete families ----------------------------------------------------------------------------------------------------
+
+
+def log_masses(family, rows, table, n_levels):
+    """log p(x_j | k) of all cells, (n, K, D); zero where a number is missing."""
+    missing = np.isnan(rows)
+    values = np.where(missing, 0, rows).astype(int)[:, None]
+    if family == "bernoulli":
+        masses = stats.bernoulli.logpmf(values, table)
+    elif family == "poisson":
+        masses = stats.poisson.logpmf(values, table)
+    else:
+        starts = np.cumsum(n_levels) - n_levels
+        masses = np.log(table)[np.arange(len(table))[:, None], values + starts]
+    return np.where(missing[:, None], 0.0, masses)
+
+
+def discrete_e_step(family, rows, weights, table, n_levels):
+    """Log-densities and responsibilities without what is missing."""
+    log_joint = np.log(weights) + log_masses(family, rows, table, n_levels).sum(axis=2)
+    log_density = np.logaddexp.reduce(log_joint, axis=1)
+    return log_density, np.exp(log_joint - log_density[:, None])
+
+
+def discrete_em_step(family, rows, sample_weight, weights, table, n_levels, a):
+    """Weights and table after an iteration."""
+    _, responsibilities = discrete_e_step(family, rows, weights, table, n_levels)
+    shares, observed = sample_weight[:, None] * responsibilities, ~np.isnan(rows)
+    counts, sums = shares.T @ observed, shares.T @ np.where(observed, rows, 0.0)
+    if family == "bernoulli":
+        new = (sums + a) / (counts + 2 * a)
+    elif family == "poisson":
+        new = (sums + a * (sums.sum(axis=0) + 0.5) / counts.sum(axis=0)) / (counts + a)
+    else:
+        levels = [shares.T @ (rows[:, [j]] == np.arange(n)) + a for j, n in enumerate(n_levels)]
+        new = np.hstack([each / each.sum(axis=1, keepdims=True) for each in levels])
+    return shares.sum(axis=0) / shares.sum(), new

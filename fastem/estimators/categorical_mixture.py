@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastem.estimators import missing_values
 from fastem.estimators.annotations import Doubles, Labels
 from fastem.estimators.base_discrete_mixture import DiscreteMixture
+from fastem.estimators.missing_values import MissingValuesMixin
 from fastem.estimators.scikit_learn import Interval
 from fastem.families import domains
 from fastem.families.categorical import CategoricalMixtureModel
@@ -25,7 +27,7 @@ class CategoricalAttributes:
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class CategoricalMixture(CategoricalAttributes, DiscreteMixture):
+class CategoricalMixture(CategoricalAttributes, MissingValuesMixin, DiscreteMixture):
     """Mixture of independent categorical columns fitted by Expectation-Maximization: latent class analysis.
 
     p(x) = sum_k w_k prod_j p_kj(x_j) for rows of levels 0, 1, ..., of which every column has its own number. Each
@@ -74,6 +76,9 @@ class CategoricalMixture(CategoricalAttributes, DiscreteMixture):
     batch_size : int, default=1024
     learning_decay : float, default=0.7
     learning_offset : float, default=10.0
+    missing : {'error', 'em'}, default='error'
+        What NaN is: an error, or with 'em' a number that is missing at random. Then it is left out of the product, and
+        rows without any number count for nothing. `impute` fills in the most probable level.
     checkpoint : path, default=None
     checkpoint_every : int, default=1
         See `GaussianMixture` for these.
@@ -129,6 +134,7 @@ class CategoricalMixture(CategoricalAttributes, DiscreteMixture):
     _model_class: ClassVar[type] = CategoricalMixtureModel
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **DiscreteMixture._parameter_constraints,
+        **missing_values.CONSTRAINTS,
         "probabilities_init": [list, tuple, None],
         "n_levels": [Interval(Integral, 1, None, closed="left"), "array-like", None],
     }
@@ -151,7 +157,8 @@ class CategoricalMixture(CategoricalAttributes, DiscreteMixture):
         found = np.zeros(source.n_features, dtype=np.int64)
         for rows, weights in source.blocks():
             if len(rows):
-                found = np.maximum(found, rows.max(axis=0).astype(np.int64) + 1)
+                greatest = np.nan_to_num(np.fmax.reduce(rows, axis=0), nan=-1.0)
+                found = np.maximum(found, greatest.astype(np.int64) + 1)
                 counted = rows if weights is None else rows[weights > 0]
                 observed = [_observed(column, before) for column, before in zip(counted.T, observed, strict=True)]
         self.n_observed_levels_ = np.array([np.count_nonzero(levels) for levels in observed])
@@ -210,6 +217,6 @@ class CategoricalMixture(CategoricalAttributes, DiscreteMixture):
 
 def _observed(column: np.ndarray, before: np.ndarray) -> np.ndarray:
     """Which levels a column has, or had before, as a mask."""
-    present = np.bincount(column.astype(np.int64), minlength=len(before)) > 0
+    present = np.bincount(column[column == column].astype(np.int64), minlength=len(before)) > 0
     present[: len(before)] |= before
     return present

@@ -6,8 +6,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastem.estimators import missing_values
 from fastem.estimators.annotations import Doubles
 from fastem.estimators.base_discrete_mixture import DiscreteMixture
+from fastem.estimators.missing_values import MissingValuesMixin
 from fastem.families import domains
 from fastem.families.poisson import PoissonMixtureModel
 from fastem.search.initial_values import checked_array
@@ -20,7 +22,7 @@ class PoissonAttributes:
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class PoissonMixture(PoissonAttributes, DiscreteMixture):
+class PoissonMixture(PoissonAttributes, MissingValuesMixin, DiscreteMixture):
     """Mixture of independent Poisson counts fitted by Expectation-Maximization.
 
     p(x) = sum_k w_k prod_j rate_kj^x_j exp(-rate_kj) / x_j! for rows of counts. Each iteration is one fused pass over
@@ -65,6 +67,9 @@ class PoissonMixture(PoissonAttributes, DiscreteMixture):
     batch_size : int, default=1024
     learning_decay : float, default=0.7
     learning_offset : float, default=10.0
+    missing : {'error', 'em'}, default='error'
+        What NaN is: an error, or with 'em' a number that is missing at random. Then it is left out of the product, and
+        rows without any number count for nothing. `impute` fills in the conditional mean.
     checkpoint : path, default=None
     checkpoint_every : int, default=1
         See `GaussianMixture` for these.
@@ -113,6 +118,7 @@ class PoissonMixture(PoissonAttributes, DiscreteMixture):
     _model_class: ClassVar[type] = PoissonMixtureModel
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **DiscreteMixture._parameter_constraints,
+        **missing_values.CONSTRAINTS,
         "rates_init": ["array-like", None],
     }
     _check_rows = staticmethod(domains.counts)

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 from scipy.special import xlogy
 
-from fastem.families.discrete import NEAREST, TINY, DiscreteMixtureModel, Statistics
+from fastem.families.discrete import NEAREST, TINY, Pass, Statistics
+from fastem.families.independent import IndependentFeatures
 from fastem.kernels.families import categorical
 
 
 @dataclass(frozen=True)
-class CategoricalMixtureModel(DiscreteMixtureModel):
+class CategoricalMixtureModel(IndependentFeatures):
     """`means` are the probabilities (K, levels of all columns), column after column; t(x) is one at each level of x.
 
     `pseudo_count` is the number of rows that every component has seen beforehand at every level: Dirichlet(1 + a)
@@ -84,12 +85,42 @@ class CategoricalMixtureModel(DiscreteMixtureModel):
         return inside / self._column_totals(inside)
 
     def sufficient_statistics(self, rows: np.ndarray) -> np.ndarray:
-        table = np.zeros((len(rows), self.means.shape[1]))
-        np.put_along_axis(table, rows.astype(np.int64) + self._starts, 1.0, axis=1)
+        table, missing = np.zeros((len(rows), self.means.shape[1])), np.isnan(rows)
+        levels = np.where(missing, 0, rows).astype(np.int64)
+        np.put_along_axis(table, levels + self._starts, 1.0, axis=1)
+        table[np.repeat(missing, self.n_levels, axis=1)] = np.nan
         return table
 
     def coordinates(self, rows: np.ndarray) -> np.ndarray:
         return self.sufficient_statistics(rows)
+
+    # Rows with gaps: what is missing is one more level of its column, of probability one.
+
+    def masked(self, rows: np.ndarray) -> np.ndarray:
+        return np.where(np.isnan(rows), self.n_levels, rows).astype(np.float64)
+
+    def _parameters_of_masked(self, *, with_row_terms: bool) -> Any:
+        with np.errstate(divide="ignore"):
+            log_probabilities = np.log(self.means)
+        ends = np.cumsum(self.n_levels)
+        extended = np.insert(log_probabilities, ends, 0.0, axis=1)
+        return categorical.CategoricalParameters.of(self._log_weights, extended, self.n_levels + 1)
+
+    def _unpack_masked(self, sums: np.ndarray) -> Pass:
+        n_components, n_extended = self.n_components, self.means.shape[1] + self.n_features
+        counts, extended = categorical.CategoricalParameters.unpack(sums, n_components, n_extended)
+        places = np.cumsum(self.n_levels + 1) - 1
+        observed = counts[:, None] - np.repeat(extended[:, places], self.n_levels, axis=1)
+        return Pass(counts, np.delete(extended, places, axis=1), 0.0, observed)
+
+    def most_probable(self, means: np.ndarray) -> np.ndarray:
+        columns = np.split(means, self._starts[1:], axis=1)
+        return np.stack([column.argmax(axis=1) for column in columns], axis=1).astype(np.float64)
+
+    def quantiles(self, components: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        columns = zip(np.split(self.means, self._starts[1:], axis=1), shares.T, strict=True)
+        levels = [(np.cumsum(p[:, :-1], axis=1)[components] <= share[:, None]).sum(axis=1) for p, share in columns]
+        return np.stack(levels, axis=1).astype(np.float64)
 
     def _draw(self, k: int, size: int, random_state: np.random.RandomState) -> np.ndarray:
         columns = [

@@ -32,6 +32,14 @@ class Statistics(NamedTuple):
     counts: np.ndarray  # (K,) sums of r
     sums: np.ndarray  # (K, C) sums of r t(x)
     row_terms: float | None = None  # the part of the log-likelihood that no parameter is in
+    observed: np.ndarray | None = None  # (K, C) sums of r over rows in which t(x) is not missing, if it is in any
+
+    def completed(self, means: np.ndarray) -> "Statistics":
+        """Those where means (K, C) are what is expected in the place of what is missing."""
+        if self.observed is None:
+            return self
+        sums = self.sums + (self.counts[:, None] - self.observed) * means
+        return self._replace(sums=sums, observed=None)
 
     @property
     def weight(self) -> float:
@@ -52,7 +60,21 @@ def check_that_rows_are_possible(log_likelihood: float, weight: float) -> None:
         )
 
 
+class Pass(NamedTuple):
+    """What a kernel adds up: see `Statistics`."""
+
+    counts: np.ndarray
+    sums: np.ndarray
+    row_terms: float
+    observed: np.ndarray | None = None
+
+
 M = TypeVar("M", bound="DiscreteMixtureModel")
+
+
+def beside_sums(counts: np.ndarray) -> np.ndarray:
+    """Counts (K,), or (K, C) where statistics are missing in some rows, as a divisor of sums (K, C)."""
+    return counts[:, None] if counts.ndim == 1 else counts
 
 
 @dataclass(frozen=True)
@@ -103,7 +125,7 @@ class DiscreteMixtureModel(LikelihoodModel):
 
     @abstractmethod
     def _estimate(self, counts: np.ndarray, sums: np.ndarray) -> np.ndarray:
-        """The means (K, C) of the greatest posterior density for positive counts (K,) and sums (K, C)."""
+        """The means (K, C) of the greatest posterior density for positive counts (K,) or (K, C) and sums (K, C)."""
 
     @abstractmethod
     def expected_statistics(self, counts: np.ndarray, batch: Statistics) -> np.ndarray:
@@ -123,15 +145,16 @@ class DiscreteMixtureModel(LikelihoodModel):
 
     @abstractmethod
     def sufficient_statistics(self, rows: np.ndarray) -> np.ndarray:
-        """t(x) of rows (n, D), as (n, C)."""
+        """t(x) of rows (n, D), as (n, C); NaN where it is missing."""
 
     @abstractmethod
     def coordinates(self, rows: np.ndarray) -> np.ndarray:
         """Rows (n, D) where Euclidean distances mean something, for k-means."""
 
     def residuals(self, rows: np.ndarray, k: int) -> np.ndarray:
-        """t(x) of rows (n, D) less its mean in component k, in standard deviations, (n, C)."""
-        return (self.sufficient_statistics(rows) - self.means[k]) / np.maximum(self._scales()[k], LEAST_SCALE)
+        """t(x) of rows (n, D) less its mean in component k, in standard deviations, (n, C); 0 where it is missing."""
+        deviations = self.sufficient_statistics(rows) - self.means[k]
+        return np.nan_to_num(deviations, nan=0.0) / np.maximum(self._scales()[k], LEAST_SCALE)
 
     @abstractmethod
     def _draw(self, k: int, size: int, random_state: np.random.RandomState) -> np.ndarray:
@@ -185,15 +208,19 @@ class DiscreteMixtureModel(LikelihoodModel):
         return self.kernel_parameters if self.row_terms is None else self._parameters(with_row_terms=False)
 
     def statistics(self, added: np.ndarray) -> Statistics:
-        log_likelihood = float(added[0] + added[1])
-        weight = float(added[2])
+        return self._statistics_of(added[:HEADER], Pass(*self._unpack(added[HEADER:])))
+
+    def _statistics_of(self, header: np.ndarray, found: Pass) -> Statistics:
+        log_likelihood = float(header[0] + header[1])
+        weight = float(header[2])
         check_that_rows_are_possible(log_likelihood, weight)
-        counts, sums, row_terms = self._unpack(added[HEADER:])
+        counts, sums, row_terms, observed = found
         if self.row_terms is not None:
             row_terms = self.row_terms
             log_likelihood += row_terms
-        log_prior = float(self._log_prior(counts, sums)) if self.pseudo_count else 0.0
-        statistics = Statistics(log_likelihood, log_prior, counts, sums, row_terms)
+        present = counts if observed is None else observed
+        log_prior = float(self._log_prior(present, sums)) if self.pseudo_count else 0.0
+        statistics = Statistics(log_likelihood, log_prior, counts, sums, row_terms, observed)
         if not statistics.weight or not np.isfinite(statistics.lower_bound):
             raise ValueError(
                 f"The weights of the rows sum to {weight:g}, and what is summed with them leaves the range of doubles. "
@@ -202,8 +229,11 @@ class DiscreteMixtureModel(LikelihoodModel):
         return statistics
 
     def log_likelihood(self, source: Source) -> tuple[float, float]:
-        total, weight = super().log_likelihood(source)
+        total, weight = self._likelihood(source)
         return total if total > IMPOSSIBLE * max(weight, 1.0) else -np.inf, weight
+
+    def _likelihood(self, source: Source) -> tuple[float, float]:
+        return super().log_likelihood(source)
 
     def evaluate(self, rows: np.ndarray, **outputs: np.ndarray) -> None:
         super().evaluate(rows, **outputs)
@@ -227,8 +257,12 @@ class DiscreteMixtureModel(LikelihoodModel):
         empty = statistics.counts <= EMPTY * statistics.weight
         counts = np.where(empty, 1.0, statistics.counts)
         with np.errstate(over="ignore", invalid="ignore"):  # the E-step finds it out
-            estimated = self._estimate(counts, statistics.sums)
-        means = np.where(empty[:, None], self.means, estimated)
+            if statistics.observed is None:
+                means = np.where(empty[:, None], self.means, self._estimate(counts, statistics.sums))
+            else:
+                never = statistics.observed <= EMPTY * statistics.weight
+                observed = np.where(never, 1.0, statistics.observed)
+                means = np.where(never, self.means, self._estimate(observed, statistics.sums))
         weights = self.weights
         if self.fit_weights:
             weights = np.where(empty, 0.0, statistics.counts)
@@ -241,6 +275,7 @@ class DiscreteMixtureModel(LikelihoodModel):
         The memory holds as many rows as make the batch that share; what the model stands for are its weights and
         means, without the prior.
         """
+        statistics = statistics.completed(self.means)
         past = (1.0 - rate) * statistics.weight / rate * self.weights
         sums = self.expected_statistics(past, statistics) + statistics.sums
         counts = past + statistics.counts

@@ -46,5 +46,7 @@ def known_levels(estimator: str, n_levels: np.ndarray, rows: np.ndarray, first_r
 
 def _refuse(wrong: np.ndarray, rows: np.ndarray, first_row: int, message: str) -> None:
     if wrong.any():
+        wrong = wrong & (rows == rows)  # NaN is the business of others
+    if wrong.any():
         row, column = np.argwhere(wrong)[0]
         raise ValueError(f"{message}: row {first_row + row}, column {column} has {rows[row, column]}.")

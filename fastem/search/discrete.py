@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fastem.families.discrete import DiscreteMixtureModel, Statistics
+from fastem.search import seeding
 from fastem.search.discrete_moves import moves
 from fastem.search.seeding import Seeds
 from fastem.search.space import SearchSpace
@@ -40,7 +41,11 @@ class DiscreteSpace(SearchSpace[M]):
         return self.start_of(self._of(source.blocks(), partition), source)
 
     def coordinates(self, seeds: Seeds) -> np.ndarray:
-        return np.ascontiguousarray(self.blank.coordinates(seeds.rows))
+        coordinates = np.ascontiguousarray(self.blank.coordinates(seeds.rows))
+        missing = np.isnan(coordinates)
+        if missing.any():
+            coordinates = np.where(missing, seeding.mean_row(coordinates, seeds.weights, missing), coordinates)
+        return coordinates
 
     def attempts(self, seeds: Seeds) -> Iterator[tuple[str, np.ndarray]]:
         coordinates = self.coordinates(seeds)
@@ -58,14 +63,23 @@ class DiscreteSpace(SearchSpace[M]):
         """The M-step of a partition, with one row of the mean of the data more in every component: zeros would stay."""
         counts: Any = 0.0
         sums: Any = 0.0
+        lacking: Any = None  # sums of the shares of rows in which a statistic is missing
         for rows, weights, part in _pieces(blocks, partition):
             shares = part if part.ndim == 2 else part[:, None] == np.arange(self.n_components)
             shares = weights[:, None] * shares
             counts = counts + shares.sum(axis=0)
-            sums = sums + np.einsum("nk,nc->kc", shares, self.blank.sufficient_statistics(rows))
+            values = self.blank.sufficient_statistics(rows)
+            if (missing := np.isnan(values)).any():
+                lacking = np.einsum("nk,nc->kc", shares, missing) + (0.0 if lacking is None else lacking)
+                values = np.where(missing, 0.0, values)
+            sums = sums + np.einsum("nk,nc->kc", shares, values)
         pseudo_count = max(self.blank.pseudo_count, SEARCH_PSEUDO_COUNT)
-        borrowed = sums.sum(axis=0) / counts.sum()
-        statistics = Statistics(np.nan, np.nan, counts + 1.0, sums + borrowed)
+        if lacking is None:
+            borrowed, observed = sums.sum(axis=0) / counts.sum(), None
+        else:
+            observed = counts[:, None] - lacking + 1.0
+            borrowed = sums.sum(axis=0) / (counts.sum() - lacking.sum(axis=0))
+        statistics = Statistics(np.nan, np.nan, counts + 1.0, sums + borrowed, observed=observed)
         return replace(self.blank, pseudo_count=pseudo_count).m_step(statistics)
 
 

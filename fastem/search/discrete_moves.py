@@ -29,7 +29,8 @@ class Split(NamedTuple):
 def moves(model: DiscreteMixtureModel, rows: np.ndarray, weights: np.ndarray) -> Iterator[np.ndarray]:
     """Responsibilities (n, K) after a move, the most promising ones first."""
     shares = np.empty((len(rows), model.n_components))
-    model.evaluate(rows, responsibilities=shares)
+    evaluate = model.evaluate_with_gaps if np.isnan(rows).any() else model.evaluate
+    evaluate(rows, responsibilities=shares)
     splits = sorted((_split(model, rows, weights * shares[:, k], k) for k in range(model.n_components)), key=_promise)
     pairs = _pairs(weights, shares)
     for split in splits[::-1][:SPLITS]:

@@ -116,6 +116,12 @@ def _add_moments(v, p, n_panels, tile, statistics):
     blocks.first_moments(v, p, n_panels, tile, v.at(row_terms, WIDTH))
 
 
+def masked(rows: np.ndarray) -> np.ndarray:
+    """Rows (n, D) with NaN as (n, 2 D): zeros where a number is missing, then o_j, one where it is observed."""
+    missing = np.isnan(rows)
+    return np.hstack([np.where(missing, 0.0, rows), ~missing])
+
+
 class LinearParameters(NamedTuple):
     """A mixture as the kernel reads it; `of` makes one."""
 
@@ -134,6 +140,22 @@ class LinearParameters(NamedTuple):
         required = np.count_nonzero(impossible < 0, axis=1).astype(np.float64) if marks.size else np.empty(0)
         halves = 0.5 * constants, np.ascontiguousarray(0.5 * coefficients).ravel()
         return cls(np.zeros(n_features), *halves, required, marks, row_term)
+
+    @classmethod
+    def of_masked(cls, log_weights, intercepts, slopes, impossible, row_term):
+        """For `masked` rows, log w_k + sum_j o_j (a_kj + theta_kj x_j): from log w_k (K,), the others (K, D).
+
+        What has to be 1 is one offence if it is observed, and one less if it is.
+        """
+        marks = np.hstack([impossible, np.where(impossible < 0, 1.0, 0.0)])
+        parameters = cls.of(log_weights, np.hstack([slopes, intercepts]), marks, row_term)
+        return parameters._replace(required=np.zeros(parameters.required.shape))
+
+    @classmethod
+    def unpack_masked(cls, statistics: np.ndarray, n_components: int, n_features: int):
+        """Counts, sums and row terms as `unpack` has them, and sums of r o (K, D)."""
+        counts, sums, row_terms = cls.unpack(statistics, n_components, 2 * n_features)
+        return counts, sums[:, :n_features], row_terms, sums[:, n_features:]
 
     def statistics_size(self) -> int:
         n_components = self.constants.size
