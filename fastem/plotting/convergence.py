@@ -66,7 +66,8 @@ class ConvergenceDisplay:
                 raise TypeError(f"A {type(estimator).__name__} that was fitted in this way has no `lower_bounds_`.")
             name, starts = f"{type(estimator).__name__} {number}", getattr(estimator, "lower_bounds_of_starts_", [])
             if len(starts) > 1:
-                bounds |= {f"{name}, start {start}": of_start for start, of_start in enumerate(starts)}
+                prefix = f"{name}, " if len(estimators) > 1 else ""
+                bounds |= {f"{prefix}start {start}": of_start for start, of_start in enumerate(starts)}
             else:
                 bounds[name] = estimator.lower_bounds_
         return cls(bounds).plot(ax, gap=gap)

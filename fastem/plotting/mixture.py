@@ -12,6 +12,7 @@ from fastem.plotting.components import Components
 from fastem.plotting.rows import Shown, show
 
 CURVE = 400  # points of a curve
+LEAST_BINS = 25  # of a histogram: the rules that count them know one hill
 MOST_FEATURES = 6  # of a grid, unless more are asked for
 LEVELS = (0.5, 0.95)
 
@@ -169,7 +170,9 @@ class MixtureDisplay:
         assert self.rows is not None
         style = {"color": "0.6", "alpha": 0.45, "density": True}
         if self.rows.by_points:
-            ax.hist(self.rows.sample[:, j], bins="auto", **style)
+            values = self.rows.sample[:, j]
+            bins = max(LEAST_BINS, len(np.histogram_bin_edges(values, "auto")) - 1)
+            ax.hist(values, bins=bins, **style)
         else:
             edges = self.rows.edges[j]
             ax.hist(0.5 * (edges[1:] + edges[:-1]), bins=edges, weights=self.rows.counts[j], **style)

@@ -159,7 +159,7 @@ def test_starts_are_drawn_apart(iris, tmp_path):
     assert len(starts) == 3
     assert fit.lower_bounds_ in starts
     lines = ConvergenceDisplay.from_estimator(fit).ax_.lines
-    assert [line.get_label() for line in lines] == [f"GaussianMixture 0, start {number}" for number in range(3)]
+    assert [line.get_label() for line in lines] == [f"start {number}" for number in range(3)]
     for line, bounds in zip(lines, starts, strict=True):
         assert_allclose(line.get_ydata(), bounds)
     kept = GaussianMixture(3, checkpoint=tmp_path / "fit", **options).fit(iris)
