@@ -28,10 +28,9 @@ from fastem.estimators.validation import validated_source
 from fastem.families.centers import Centers, Refilling
 from fastem.families.model import falling
 from fastem.registry import warn
+from fastem.search import seeding
 from fastem.search.kmeans import CenterSearch
 from fastem.sources import Source
-
-SMALL_WORK = 4_000_000  # rows * clusters * features up to which one call for all iterations beats passes with threads
 
 
 @dataclass(eq=False, repr=False)
@@ -389,7 +388,7 @@ class KMeansProblem(Problem):
 
         if own.learning_method == "online":
             return online
-        small = search.sample.complete and own.n_clusters * search.sample.rows.size <= SMALL_WORK
+        small = search.sample.complete and own.n_clusters * search.sample.rows.size <= seeding.SMALL_WORK
         return in_memory if small else in_passes
 
     def variant(

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -60,6 +60,29 @@ def run(function: Callable[..., None], arguments: tuple, n_shares: int, work: in
         _one_parallel_pass.release()
 
 
+class Team(NamedTuple):
+    """Who works on the shares of some functions that a jitted function calls again and again: see `team`."""
+
+    loop: int  # 0: the calling thread alone, by plain calls
+    functions: tuple[int, ...]  # for `run_shares`
+
+
+@contextmanager
+def team(*calls: tuple[Callable[..., None], tuple], work: int) -> Iterator[Team]:
+    """All threads or the calling one, as `run` would have it, for functions with arguments of the types of these.
+
+    Compiled, a call of the i-th is ``run_shares(team.loop, team.functions[i], arguments, n_shares)`` if there is a
+    loop, ``function(*arguments, 0, n_shares)`` if there is none.
+    """
+    if work < PARALLEL_WORK or not _enter():
+        yield Team(0, (0,) * len(calls))
+        return
+    try:
+        yield Team(address_of(_loop, (0, 0, 0)), tuple(address_of(f, (*arguments, 0, 1)) for f, arguments in calls))
+    finally:
+        _one_parallel_pass.release()
+
+
 def _enter() -> bool:
     return (
         not getattr(_here, "serial", False)
@@ -90,11 +113,12 @@ def run_parallel(function, arguments: tuple, n_shares: int) -> None:
         The one exception that kernels can raise, for their tiles.
     """
     share, loop = address_of(function, (*arguments, 0, 1)), address_of(_loop, (0, 0, 0))
-    _run_shares(loop, share, arguments, n_shares)
+    run_shares(loop, share, arguments, n_shares)
 
 
 @jitted
-def _run_shares(loop, share, arguments, n_shares):
+def run_shares(loop, share, arguments, n_shares):
+    """`run_parallel` for addresses."""
     call, environment = _bound(share, arguments)
     if call_at(loop, (call, environment, n_shares)):
         raise MemoryError

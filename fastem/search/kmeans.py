@@ -14,6 +14,7 @@ from fastem.sources import Block, Source
 SAMPLE_MEMORY = 2**25  # bytes that the rows for seeding may take
 SAMPLE_ITERATIONS = 20  # Lloyd's iterations on them, when there are more rows than these
 SAMPLE_STARTS = 3  # of them, the best of which goes on to all rows
+FEW_CLUSTERS = 64  # up to which starts differ by more than they cost
 
 
 class Sample(NamedTuple):
@@ -104,13 +105,14 @@ class CenterSearch:
         start = self.next()
         if self.sample.complete or not isinstance(self.init, str):
             return start
-        starts = [start] + [self.next() for _ in range(SAMPLE_STARTS - 1)]
+        n_starts = SAMPLE_STARTS if self.n_clusters <= FEW_CLUSTERS else 1
+        starts = [start] + [self.next() for _ in range(n_starts - 1)]
         runs = [self.at_rest(start, tol, SAMPLE_ITERATIONS)[0] for start in starts]
         best = min(runs, key=lambda centers: centers.inertia)
         return replace(best, counts=None, inertia=np.nan)  # those of all rows are not known
 
     def at_rest(self, start: Centers, tol: float, max_iter: int) -> tuple[Centers, int]:
-        """Lloyd's iterations on the sample: the centres and their number. One call of one thread, no passes."""
+        """Lloyd's iterations on the sample: the centres and their number."""
         sample = self.sample
         about_mean, labels, inertia, n_iter = seeding.lloyd(
             sample.rows, sample.weights, start.means - start.origin, max_iter, tol

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastem.kernels.clusters import seeding as kernels
+from fastem.kernels.clusters.lloyd import lloyd
 from fastem.search.initial_values import checked_partition
 from fastem.search.seeding import LLOYD_ITERATIONS, Seeds
 from fastem.search.space import SearchSpace
@@ -91,7 +91,7 @@ def partition_about(
 
 
 def _nearest(sample: np.ndarray, weights: np.ndarray, centers: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    return kept_to(labels, kernels.lloyd(sample, weights, centers, 0, 0.0)[1])
+    return kept_to(labels, lloyd(sample, weights, centers, 0, 0.0)[1])
 
 
 def _means(sample: np.ndarray, weights: np.ndarray, labels: np.ndarray, centers: np.ndarray) -> np.ndarray:

@@ -8,10 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastem.kernels.clusters import seeding as kernels
+from fastem.engine.loop import Fit, run_em
+from fastem.engine.stopping import Rest
+from fastem.families.centers import Centers, Refilling
+from fastem.kernels.clusters import lloyd as one_call
+from fastem.kernels.clusters import plusplus
+from fastem.sources.arrays import ArraySource
 
 METHODS = ("kmeans", "k-means++", "random", "random_from_data")  # to make a partition
 LLOYD_ITERATIONS = 10
+SMALL_WORK = 4_000_000  # rows * clusters * features up to which one call of one thread beats passes with threads
 SAME_SHARE = 0.97  # of the rows in which two partitions agree that lead EM to one basin
 
 
@@ -47,7 +53,7 @@ def kmeans_plusplus(sample, weights, n_clusters: int, random_state: np.random.Ra
         raise ValueError(f"{n_clusters} clusters need as many rows of positive weight, got {n_available}.")
     n_candidates = 2 + int(np.log(n_clusters))
     uniforms = random_state.uniform(size=1 + (n_clusters - 1) * n_candidates)
-    return kernels.kmeans_plusplus(sample, weights, uniforms, n_clusters, n_candidates)
+    return plusplus.kmeans_plusplus(sample, weights, uniforms, n_clusters, n_candidates)
 
 
 def canonical_order(sample: np.ndarray) -> np.ndarray:
@@ -83,7 +89,15 @@ def lloyd(sample, weights, centers, max_iter: int, tol: float = 1e-4):
         The sum of weights times squared distances to it.
     n_iter : int
     """
-    return kernels.lloyd(sample, weights, centers, max_iter, tol)
+    if sample.size * len(centers) <= SMALL_WORK:
+        return one_call.lloyd(sample, weights, centers, max_iter, tol)
+    source = ArraySource(sample, weights)
+    fit = run_em(Fit(Centers.of(centers), Rest(tol), e_step=Refilling()), source, max_iter=max_iter)
+    if fit.interrupted:
+        raise KeyboardInterrupt
+    found, labels = fit.model.measured(source), np.empty(len(sample), dtype=np.int32)
+    found.assign(sample, labels=labels)
+    return found.means, labels.astype(np.int64), found.inertia, fit.n_iter
 
 
 def kmeans(sample, weights, n_clusters: int, random_state: np.random.RandomState, max_iter: int) -> np.ndarray:

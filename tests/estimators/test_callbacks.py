@@ -67,7 +67,7 @@ def test_a_callback_can_end_a_start():
 
 
 def test_kmeans_has_them_too(monkeypatch):
-    monkeypatch.setattr("fastem.estimators.kmeans.SMALL_WORK", 0)
+    monkeypatch.setattr("fastem.search.seeding.SMALL_WORK", 0)
     recorder = Recorder()
     kmeans = KMeans(3, random_state=0, tol=0.0).set_callbacks(recorder).fit(X)
     assert recorder.events.count("end iteration") == kmeans.n_iter_

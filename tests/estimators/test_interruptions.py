@@ -23,7 +23,7 @@ every_fit = pytest.mark.parametrize("name", FITS)
 
 @pytest.fixture(autouse=True)
 def in_passes(monkeypatch):
-    monkeypatch.setattr("fastem.estimators.kmeans.SMALL_WORK", 0)
+    monkeypatch.setattr("fastem.search.seeding.SMALL_WORK", 0)
 
 
 def fitted(estimator, rows):

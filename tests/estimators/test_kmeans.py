@@ -11,7 +11,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fastem
 from fastem import KMeans
-from fastem.estimators import kmeans as module
 
 
 def blobs(n_rows, n_features, n_clusters, seed=0):
@@ -45,7 +44,7 @@ def test_best_known_inertia(data, n_clusters, inertia, request):
 def way(request, monkeypatch):
     """Small problems take the call for all iterations, others a pass an iteration: both for the same ones."""
     if request.param == "passes":
-        monkeypatch.setattr(module, "SMALL_WORK", 0)
+        monkeypatch.setattr("fastem.search.seeding.SMALL_WORK", 0)
 
 
 @pytest.mark.parametrize("max_iter", [1, 3, 300])

@@ -18,11 +18,13 @@ from cases import STRUCTURES
 from helpers import kernel_parameters
 from llvmlite import binding
 
+from fastem.families.centers import Centers
 from fastem.families.covariances import STRUCTURES as STRUCTURE_OF
 from fastem.families.gaussian import GaussianMixtureModel
 from fastem.families.student_t import StudentTMixtureModel
 from fastem.kernels import accumulation, passes
-from fastem.kernels.clusters import kmeans, seeding
+from fastem.kernels.clusters import kmeans, lloyd, plusplus, pruned
+from fastem.kernels.clusters.history import History
 from fastem.kernels.vectors.simd import BLOCK_VECTORS
 from fastem.search.seeding import kmeans_plusplus
 
@@ -41,7 +43,8 @@ def digests():
     found["single"] = digest(accumulation.accumulated(parameters, [(rows, weights)]))
     found["student"] = digest(*student())
     found["k-means"] = nearest.digest()
-    found["seeding"] = digest(*lloyd())
+    found["seeding"] = digest(*clustered())
+    found["history"] = digest(*remembered())
     return found | {"AVX-512": BLOCK_VECTORS > 1}
 
 
@@ -60,10 +63,19 @@ def student():
     return accumulation.accumulated(model.kernel_parameters, [(rows, weights)]), density
 
 
-def lloyd():
+def clustered():
     rows, weights, centers = nearest.problem(515, 17, 33)
     start = kmeans_plusplus(rows, weights, 33, np.random.RandomState(0))
-    return start, *seeding.lloyd(rows, weights, centers.means, 20, 0.0)
+    return start, *lloyd.lloyd(rows, weights, centers.means, 20, 0.0)
+
+
+def remembered():
+    """Two passes with a history, and its bounds."""
+    rows, weights, centers = nearest.problem(2100, 3, 450)
+    history, later = History(), Centers(centers.means + 0.01, centers.origin)
+    sums = [history.accumulated(each.kernel_parameters, [(rows, weights)], len(rows)) for each in (centers, later)]
+    assert history.share_met < 0.9
+    return *sums, history._lower, history._worst
 
 
 def object_sizes(triple):
@@ -86,8 +98,9 @@ KERNELS = (
     passes.score_lanes,
     kmeans.nearest_lanes,
     kmeans.table_lanes,
-    seeding.kmeans_plusplus,
-    seeding.lloyd,
+    plusplus.try_tiles,
+    lloyd.lloyd,
+    pruned.pruned_tiles,
 )
 ELSEWHERE = """
 import json, test_instruction_sets as tests

@@ -103,3 +103,32 @@ def test_partitions_that_agree_but_for_few_rows_are_the_same():
     renamed[:10] = 0
     assert not seeding.same_partition(labels, renamed, 3)
     assert not seeding.same_partition(labels, np.minimum(labels, 1), 3)
+
+
+def test_passes_with_threads_find_what_one_call_does(monkeypatch):
+    rows, weights = problem(3000, 2)
+    start = np.repeat(rows[:20], 2, axis=0)  # half of the clusters are empty at first
+    in_one_call = seeding.lloyd(rows, weights, start, 30)
+    monkeypatch.setattr(seeding, "SMALL_WORK", 0)
+    in_passes = seeding.lloyd(rows, weights, start, 30)
+    assert_allclose(in_passes[0], in_one_call[0], rtol=1e-12)
+    assert_array_equal(in_passes[1], in_one_call[1])
+    assert_allclose(in_passes[2], in_one_call[2], rtol=1e-12)
+    assert in_passes[3] == in_one_call[3]
+
+
+@pytest.mark.parametrize("factor", [1e-150, 1e30, 1e60, 1e140])
+def test_kmeans_plusplus_out_of_the_range_of_single_precision(factor):
+    rows, weights = problem(500, 3)
+    expected = seeding.kmeans_plusplus(rows, weights, 20, np.random.RandomState(1))
+    found = seeding.kmeans_plusplus(rows * factor, weights, 20, np.random.RandomState(1))
+    assert_array_equal(found, expected)
+
+
+def test_kmeans_plusplus_of_an_outlier_and_its_neighbours():
+    rows, weights = problem(2000, 2)
+    rows[7] = 1e12
+    for n_clusters in (2, 5, 60):
+        indices = seeding.kmeans_plusplus(rows, weights, n_clusters, np.random.RandomState(3))
+        expected = reference.kmeans_plusplus(rows, weights, n_clusters, np.random.RandomState(3))
+        assert_array_equal(indices, expected)

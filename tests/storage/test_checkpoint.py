@@ -104,7 +104,7 @@ def killed(estimator, moment, number, monkeypatch):
 @pytest.mark.parametrize("moment", ["before the new file takes its place", "after it has", "in an iteration"])
 @pytest.mark.parametrize("case", CASES)
 def test_killed_fits_end_with_the_same_bits(case, moment, tmp_path, monkeypatch):
-    monkeypatch.setattr("fastem.estimators.kmeans.SMALL_WORK", 0)
+    monkeypatch.setattr("fastem.search.seeding.SMALL_WORK", 0)
     expected = fitted(CASES[case]())
     for number in (1, 2, 4, 9):
         path = tmp_path / f"{number}.checkpoint"
@@ -398,7 +398,7 @@ def test_an_interrupt_before_anything_is_reached(monkeypatch):
 
 def test_interrupted_kmeans(monkeypatch):
     data = rows(n=3_000)
-    monkeypatch.setattr("fastem.estimators.kmeans.SMALL_WORK", 0)
+    monkeypatch.setattr("fastem.search.seeding.SMALL_WORK", 0)
     expected = KMeans(8, random_state=0, max_iter=3, tol=0.0).fit(data)
     interrupting(monkeypatch, em, "_advance", 4)
     with pytest.warns(ConvergenceWarning, match="interrupted after iteration 3"):
