@@ -5,7 +5,6 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from fastem.families import incomplete
 from fastem.families.cached import cached_property
@@ -16,6 +15,7 @@ from fastem.families.model import FEW_ROWS, LikelihoodModel
 from fastem.kernels import passes
 from fastem.kernels.accumulation import accumulated, in_single_precision
 from fastem.kernels.assignments import LIKELIHOOD, SOFT, Assignment
+from fastem.kernels.draws import draw_rows
 from fastem.kernels.incomplete import Matrices
 from fastem.sources import Source
 
@@ -226,12 +226,10 @@ class GaussianMixtureModel(LikelihoodModel):
 
     def sample(self, n_samples: int, random_state: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
         """Rows (n, D) and their components (n,), component after component."""
-        labels = np.repeat(np.arange(self.n_components), random_state.multinomial(n_samples, self.weights))
-        rows = random_state.standard_normal((n_samples, self.n_features))
-        for k, whitener in enumerate(self.structure.as_matrices(self.whiteners, *self.means.shape)):
-            mine = labels == k
-            rows[mine] = self.means[k] + solve_triangular(whitener, rows[mine].T, lower=True).T
-        return rows, labels
+        counts = random_state.multinomial(n_samples, self.weights)
+        key = np.uint64(random_state.randint(2**64, dtype=np.uint64))
+        factors = self.structure.factors(self.whiteners, self.n_features)
+        return draw_rows(key, counts, self.means, factors), np.repeat(np.arange(self.n_components), counts)
 
     def ellipses(self) -> Ellipses:
         """The components as ellipsoids."""

@@ -39,8 +39,11 @@ class Matrices(CovarianceStructure):
         return whiteners.swapaxes(-1, -2) @ whiteners
 
     def covariances(self, whiteners):
-        factors = invert_triangles(whiteners.reshape(-1, *whiteners.shape[-2:])).reshape(whiteners.shape)
+        factors = self.factors(whiteners, whiteners.shape[-1]).reshape(whiteners.shape)
         return factors @ factors.swapaxes(-1, -2)
+
+    def factors(self, whiteners, n_features):
+        return invert_triangles(whiteners.reshape(-1, n_features, n_features))
 
     def whiteners_of_precisions(self, precisions):
         # Sigma^-1 = L^T L with L lower: the ordinary factor of the matrix turned upside down, turned back.

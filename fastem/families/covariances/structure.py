@@ -177,6 +177,10 @@ class CovarianceStructure(ABC):
         """Covariances from their whiteners."""
         return whiteners**-2.0
 
+    def factors(self, whiteners: np.ndarray, n_features: int) -> np.ndarray:
+        """Lower Cholesky factors of the covariances, (K or 1, D, D), or their diagonals (K or 1, D)."""
+        return 1.0 / self.diagonals(whiteners, 1 if self.shared else len(whiteners), n_features)
+
     def whiteners_of_precisions(self, precisions: np.ndarray) -> np.ndarray:
         """Whiteners from inverse covariances; raises LinAlgError if one is not positive-definite."""
         return np.sqrt(precisions)
