@@ -42,6 +42,8 @@ class Squarem:
     ----------
     patient : bool
         Wait until EM is slow, not only until it has settled in a basin.
+    unit : float
+        What the bound counts as a nat: the rows, where it is that of all of them.
     active : bool
         Whether that has been so.
     before : Model or None
@@ -51,6 +53,7 @@ class Squarem:
     """
 
     patient: bool
+    unit: float = 1.0
     active: bool = False
     before: Any = None
     last_change: float = np.inf
@@ -63,7 +66,7 @@ class Squarem:
         before, self.before = self.before, model
         if not self.active:
             slow = abs(change) > SLOW * abs(self.last_change)
-            self.active = abs(change) < BURNT_IN and (slow or not self.patient)
+            self.active = abs(change) < BURNT_IN * self.unit and (slow or not self.patient)
             self.last_change = change
         if before is None or not plain or not self.active:
             return None
@@ -83,6 +86,6 @@ class Squarem:
         self.before = None
 
 
-def accelerator(name: str | None) -> Squarem | None:
+def accelerator(name: str | None, unit: float = 1.0) -> Squarem | None:
     """The acceleration called 'squarem', 'auto' (SQUAREM where EM is slow) or None."""
-    return None if name is None else Squarem(patient=name == "auto")
+    return None if name is None else Squarem(patient=name == "auto", unit=unit)

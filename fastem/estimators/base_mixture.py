@@ -46,6 +46,8 @@ class BaseMixture(MixtureAttributes, CallbackSupportMixin, DensityMixin, Estimat
     warm_start: bool = False
     verbose: int = 0
     verbose_interval: int = 10
+    subsampling: bool | Literal["auto"] = "auto"
+    acceleration: Literal["auto", "squarem"] | None = "auto"
     stopping: Literal["gain", "gap"] = "gain"
     checkpoint: str | PathLike[str] | None = None
     checkpoint_every: int = 1
@@ -60,6 +62,8 @@ class BaseMixture(MixtureAttributes, CallbackSupportMixin, DensityMixin, Estimat
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+        "subsampling": ["boolean", StrOptions({"auto"})],
+        "acceleration": [StrOptions({"auto", "squarem"}), None],
         "stopping": [StrOptions({"gain", "gap"})],
         **fitting.CONSTRAINTS,
     }

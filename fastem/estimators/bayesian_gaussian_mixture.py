@@ -28,6 +28,14 @@ from fastem.search.search import Search
 from fastem.sources import Source
 
 
+@dataclass(frozen=True)
+class VariationalProblem(MixtureProblem):
+    """The fit of a mixture whose bound is that of all rows."""
+
+    def unit(self, source: Source) -> float:
+        return float(source.n_candidates)
+
+
 @dataclass(eq=False, repr=False, kw_only=True)
 class BayesianGaussianMixture(BayesianGaussianAttributes, EllipticalMixin, TwinMixin, BaseMixture):
     """Gaussian mixture with priors, fitted by variational inference; a drop-in for scikit-learn's.
@@ -77,6 +85,11 @@ class BayesianGaussianMixture(BayesianGaussianAttributes, EllipticalMixin, TwinM
         1 prints starts and iterations, 2 also times and changes.
     verbose_interval : int, default=10
         Iterations between two prints.
+    subsampling : bool or 'auto', default='auto'
+        Where to look for a start, as in `GaussianMixture`. A row of the sample counts as many as it stands for, so that
+        the bounds of starts are those of all rows.
+    acceleration : {'auto', 'squarem'} or None, default='auto'
+        As in `GaussianMixture`, of the counts, means and covariances that make q. The bound does not fall.
     stopping : {'gain', 'gap'}, default='gain'
         What `tol` bounds: the change in one iteration, or the estimated distance to the optimum.
     arithmetic : {'float64', 'float32'}, default='float64'
@@ -213,13 +226,14 @@ class BayesianGaussianMixture(BayesianGaussianAttributes, EllipticalMixin, TwinM
         return STRUCTURES[self.covariance_type]
 
     def _problem(self) -> MixtureProblem:
-        return MixtureProblem(self, search=self._search)
+        return VariationalProblem(self, search=self._search)
 
     def _search(self, source: Source, random_state: np.random.RandomState) -> Search:
         shape = self.n_components, source.n_features
         gaussian = blank_gaussian(self._structure, *shape, self.reg_covar, self.arithmetic)
         blank = BayesianGaussianMixtureModel.blank(gaussian, self._prior(source))
-        return Search(BayesianGaussianSpace(blank, gaussian), source, self.init_params, False, random_state)
+        space = BayesianGaussianSpace(blank, gaussian, source.n_candidates)
+        return Search(space, source, self.init_params, self.subsampling, random_state)
 
     def _prior(self, source: Source) -> Prior:
         d, structure = source.n_features, self._structure

@@ -374,7 +374,7 @@ class KMeansProblem(Problem):
             )
         tol = own.tol * search.mean_variance
 
-        variant = self.variant(source.n_features, random_state, 0, tol)
+        variant = self.variant(source, random_state, 0, tol)
 
         def online(number: int) -> Fit:
             return Fit(search.next(), **variant)
@@ -392,10 +392,10 @@ class KMeansProblem(Problem):
         return in_memory if small else in_passes
 
     def variant(
-        self, n_features: int, random_state: np.random.RandomState, number: int, tol: float = 0.0
+        self, source: Source, random_state: np.random.RandomState, number: int, tol: float = 0.0
     ) -> dict[str, Any]:
         if self.estimator.learning_method == "online":
-            return {"stop": Gain(tol), "schedule": partial_fit.schedule(self, n_features)}
+            return {"stop": Gain(tol), "schedule": partial_fit.schedule(self, source.n_features)}
         return {"stop": Rest(tol), "e_step": Refilling()}
 
     def search(self, source: Source, random_state: np.random.RandomState) -> CenterSearch:

@@ -26,8 +26,6 @@ CERTAINTY_ROWS = 4096  # whose responsibilities are held at once
 class LikelihoodMixture(BaseMixture):
     """What the mixtures add that EM fits."""
 
-    subsampling: bool | Literal["auto"] = "auto"
-    acceleration: Literal["auto", "squarem"] | None = "auto"
     e_step: Literal["soft", "hard", "stochastic"] = "soft"
     learning_method: Literal["batch", "online"] = "batch"
     batch_size: int = 1024
@@ -36,8 +34,6 @@ class LikelihoodMixture(BaseMixture):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMixture._parameter_constraints,
-        "subsampling": ["boolean", StrOptions({"auto"})],
-        "acceleration": [StrOptions({"auto", "squarem"}), None],
         "e_step": [StrOptions(set(E_STEPS))],
         **partial_fit.CONSTRAINTS,
     }

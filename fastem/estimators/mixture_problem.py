@@ -77,13 +77,30 @@ class MixtureProblem(Problem):
 
         def run(number: int) -> Fit:
             start, previous = (own._model(), own.lower_bound_) if starts is None else (starts.next(), -np.inf)
-            return Fit(start, **self.variant(source.n_features, random_state, number), previous=previous)
+            return Fit(start, **self.variant(source, random_state, number), previous=previous)
 
         return run
 
-    def variant(self, n_features: int, random_state: np.random.RandomState, number: int) -> dict[str, Any]:
+    def variant(self, source: Source, random_state: np.random.RandomState, number: int) -> dict[str, Any]:
         """How EM is run, as arguments of `Fit`."""
-        return {"stop": RULES[self.estimator.stopping](self.estimator.tol)}
+        return {
+            "stop": RULES[self.estimator.stopping](self.estimator.tol),
+            "accelerate": accelerator(self._acceleration(), self.unit(source)),
+        }
+
+    def unit(self, source: Source) -> float:
+        """What the bound counts as a nat of one row."""
+        return 1.0
+
+    def _acceleration(self) -> str | None:
+        own = self.estimator
+        return None if own.acceleration == "auto" and self._plain else own.acceleration
+
+    @property
+    def _plain(self) -> bool:
+        """Whether the start is the user's: the iterations from there are those of scikit-learn."""
+        partition = not isinstance(self.init, str) and not callable(self.init)
+        return self.estimator.warm_start or partition
 
     def _check_size(self, source: Source) -> None:
         n_components = self.estimator.n_components
@@ -169,13 +186,13 @@ class LikelihoodProblem(MixtureProblem):
     complete: bool
     rows_per_component: Callable[[int], int]
 
-    def variant(self, n_features: int, random_state: np.random.RandomState, number: int) -> dict[str, Any]:
+    def variant(self, source: Source, random_state: np.random.RandomState, number: int) -> dict[str, Any]:
         own = self.estimator
         return {
             "stop": RULES[self._stopping()](own.tol),
             "accelerate": accelerator(self._acceleration()),
             "e_step": self.e_step(random_state, number),
-            "schedule": schedule(self, n_features) if own.learning_method == "online" else None,
+            "schedule": schedule(self, source.n_features) if own.learning_method == "online" else None,
         }
 
     def with_labels(self, source: Source, labels: Any) -> Source:
@@ -203,9 +220,12 @@ class LikelihoodProblem(MixtureProblem):
             raise ValueError(
                 f"acceleration='squarem' extrapolates smooth steps; those of e_step={own.e_step!r} are not."
             )
-        partition = not isinstance(self.init, str) and not callable(self.init)
-        plain = online or own.e_step != "soft" or own.warm_start or partition or self.given
-        return None if own.acceleration == "auto" and plain else own.acceleration
+        return super()._acceleration()
+
+    @property
+    def _plain(self) -> bool:
+        own = self.estimator
+        return super()._plain or self.given or own.learning_method == "online" or own.e_step != "soft"
 
     def merit(self, fit: Fit, source: Source) -> float:
         """The bound, but for what it owes to components that stand on next to nothing."""

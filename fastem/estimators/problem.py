@@ -54,7 +54,7 @@ class Problem(ABC):
         raise ValueError(f"{type(self.estimator).__name__} takes no labels of rows: use a mixture.")
 
     @abstractmethod
-    def variant(self, n_features: int, random_state: np.random.RandomState, number: int) -> dict[str, Any]:
+    def variant(self, source: Source, random_state: np.random.RandomState, number: int) -> dict[str, Any]:
         """How EM is run, as arguments of `Fit`."""
 
     def check(self, fit: Fit, source: Source) -> None:
@@ -69,7 +69,7 @@ class Problem(ABC):
                 raise ValueError(f"it has covariances of the structure {structure.name}")
             if model.n_features != source.n_features or model.n_components != start.n_components:
                 raise ValueError(f"it is of {model.n_components} components and {model.n_features} features")
-        new = Fit(start, **self.variant(source.n_features, np.random.RandomState(0), 0))
+        new = Fit(start, **self.variant(source, np.random.RandomState(0), 0))
         kinds = [(type(run.stop), type(run.accelerate), type(run.e_step), run.schedule) for run in (fit, new)]
         if kinds[0] != kinds[1] or min(fit.n_iter, fit.n_steps, fit.seen) < 0:
             raise ValueError("it is of another kind of fit")

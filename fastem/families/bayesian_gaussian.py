@@ -185,7 +185,7 @@ class BayesianGaussianMixtureModel(MixtureModel):
         alone = () if self.structure.shared else ("covariances", "whiteners")
         names = "mean_precision", "means", "degrees_of_freedom", *alone
         parts = {name: getattr(self, name)[order] for name in names}
-        return replace(self, concentration=self.concentration[..., order], **parts)
+        return replace(self, concentration=self._concentration(self.counts[order]), **parts)
 
     # E-step -----------------------------------------------------------------------------------------------------------
 
@@ -234,14 +234,13 @@ class BayesianGaussianMixtureModel(MixtureModel):
         within = structure.widen(within, np.full(self.n_features, self.reg_covar))
         beta = prior.mean_precision + n
         pull = self._squares(x - prior.mean)
+        nu = self._degrees_of_freedom(n)
         if structure.shared:
             share = n.sum() / len(n)
-            nu = np.full(len(n), prior.degrees_of_freedom + share)
             inverse = prior.covariance + share * within
             inverse = inverse + prior.mean_precision / len(n) * np.tensordot(n / beta, pull, 1)
             covariances = inverse / nu[0]
         else:
-            nu = prior.degrees_of_freedom + n
             n_, beta_, nu_ = (v.reshape(-1, *[1] * (pull.ndim - 1)) for v in (n, beta, nu))
             covariances = (prior.covariance + n_ * (within + prior.mean_precision / beta_ * pull)) / nu_
         whiteners, singular = structure.whiten(covariances)
@@ -261,6 +260,10 @@ class BayesianGaussianMixtureModel(MixtureModel):
             scatter=statistics.scatter,
         )
 
+    def _degrees_of_freedom(self, counts: np.ndarray) -> np.ndarray:
+        shares = np.full(len(counts), counts.sum() / len(counts)) if self.structure.shared else counts
+        return self.prior.degrees_of_freedom + shares
+
     def _squares(self, deviations: np.ndarray) -> np.ndarray:
         """d d^T of each row (K, D) as the structure has it: its diagonal, or the mean of that."""
         return np.stack([self.structure.of_matrices(np.outer(d, d)) for d in deviations])
@@ -270,6 +273,38 @@ class BayesianGaussianMixtureModel(MixtureModel):
             return self.prior.concentration + counts
         after = np.concatenate([np.cumsum(counts[::-1])[-2::-1], [0.0]])
         return np.stack([1.0 + counts, self.prior.concentration + after])
+
+    # coordinates ------------------------------------------------------------------------------------------------------
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Sums of responsibilities (K,)."""
+        return self.mean_precision - self.prior.mean_precision
+
+    @property
+    def _shares(self) -> GaussianMixtureModel:
+        """The mixture with the shares of the components in the rows: with the number of rows, all that q is made of."""
+        return replace(self.mixture, weights=self.counts / self.counts.sum())
+
+    def flatten(self, reference: "BayesianGaussianMixtureModel") -> np.ndarray:
+        """Those of a Gaussian mixture: the natural parameters of q less those of the prior, up to a linear map."""
+        return self._shares.flatten(reference._shares)
+
+    def unflatten(self, coordinates: np.ndarray) -> "BayesianGaussianMixtureModel | None":
+        """The model at these coordinates about this one; None if there is none."""
+        found = self._shares.unflatten(coordinates)
+        if found is None:
+            return None
+        counts = self.counts.sum() * found.weights
+        return replace(
+            self,
+            concentration=self._concentration(counts),
+            mean_precision=self.prior.mean_precision + counts,
+            means=found.means,
+            degrees_of_freedom=self._degrees_of_freedom(counts),
+            covariances=found.covariances,
+            whiteners=found.whiteners,
+        )
 
     # the bound --------------------------------------------------------------------------------------------------------
 

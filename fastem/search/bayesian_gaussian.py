@@ -1,7 +1,7 @@
-"""Where variational Gaussian mixtures begin: with the responsibilities of a Gaussian mixture."""
+"""How variational Gaussian mixtures are searched for: as if each row of a sample came as often as it stands for."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,26 +18,74 @@ from fastem.sources import Source
 from fastem.sources.labels import LabelledSource
 
 
+@dataclass(frozen=True)
+class SampledModel:
+    """A variational mixture of all rows that meets a sample of them.
+
+    Attributes
+    ----------
+    whole : BayesianGaussianMixtureModel
+    n_rows : float
+        All rows, which those of a sample stand for.
+    """
+
+    whole: BayesianGaussianMixtureModel
+    n_rows: float
+
+    bound_slack, repairs = np.inf, ()
+
+    @property
+    def n_parameters(self) -> int:
+        return self.whole.mixture.n_parameters
+
+    def detached(self) -> "SampledModel":
+        return replace(self, whole=replace(self.whole, scatter=None))
+
+    def enough_rows(self, n_rows: int) -> bool:
+        """The prior sees to components that have too few."""
+        return True
+
+    def handicap(self, n_rows: int) -> float:
+        return 0.0
+
+    def e_step(self, source: Source) -> Statistics:
+        """The statistics that all rows are expected to have, and the bound for each of them."""
+        found, divergence = self.whole.e_step(source), self.whole.divergence
+        bound = (found.lower_bound + divergence) / found.weight - divergence / self.n_rows
+        return Statistics(bound, scaled(found.moments, self.n_rows / found.weight), found.scatter)
+
+    def m_step(self, statistics: Statistics) -> "SampledModel":
+        return replace(self, whole=self.whole.m_step(statistics))
+
+
+def scaled(moments: Moments, factor: float) -> Moments:
+    return Moments(*(factor * each for each in moments))
+
+
 class BayesianGaussianSpace(SearchSpace[Any]):
-    """Gaussian mixtures whose first E-step makes the first factors.
+    """Variational Gaussian mixtures.
 
     Parameters
     ----------
     blank : BayesianGaussianMixtureModel
     gaussian : GaussianMixtureModel
-        A blank one, for the mixtures to begin with.
+        A blank one: where to cut the rows into clusters, and how to move components, is looked for as for Gaussians.
+    n_rows : int
+        Of positive weight, in all.
     """
 
-    def __init__(self, blank: BayesianGaussianMixtureModel, gaussian: GaussianMixtureModel):
+    max_trials, max_failures = GaussianSpace.max_trials, GaussianSpace.max_failures
+
+    def __init__(self, blank: BayesianGaussianMixtureModel, gaussian: GaussianMixtureModel, n_rows: int):
         super().__init__(blank)
-        self.gaussian = GaussianSpace(gaussian)
+        self.gaussian, self.n_rows = GaussianSpace(gaussian), float(n_rows)
 
     @property
     def n_seeding_parameters(self) -> int:
         return self.gaussian.n_seeding_parameters
 
-    def of_seeds(self, seeds: Seeds, partition: np.ndarray, *, clustered: bool) -> GaussianMixtureModel:
-        return self.gaussian.of_seeds(seeds, partition, clustered=clustered)
+    def of_seeds(self, seeds: Seeds, partition: np.ndarray, *, clustered: bool) -> SampledModel:
+        return self._of_gaussian(self.gaussian.of_seeds(seeds, partition, clustered=clustered))
 
     def of_rows(self, source: Source, partition: np.ndarray) -> BayesianGaussianMixtureModel:
         return self._of(*moments_of_partition(self.blank.structure, source.blocks, partition, self.n_components))
@@ -48,11 +96,21 @@ class BayesianGaussianSpace(SearchSpace[Any]):
     def attempts(self, seeds: Seeds) -> Iterator[tuple[str, np.ndarray]]:
         return self.gaussian.attempts(seeds)
 
-    def start_of(self, model: GaussianMixtureModel, source: Source) -> BayesianGaussianMixtureModel:
-        begun = self.gaussian.start_of(model, source)
-        if not isinstance(source, LabelledSource):
-            begun = begun.reordered(falling(begun.weights, begun.means))  # as the sticks of a process expect them
-        return self._of(begun.e_step(source).moments, begun.means)
+    def moves(self, seeds: Seeds, random_state: np.random.RandomState) -> Callable[[SampledModel], Iterator[Any]]:
+        moves, reg_covar = self.gaussian.moves(seeds, random_state), self.blank.reg_covar
+        return lambda model: map(self._of_gaussian, moves(replace(model.whole.mixture, reg_covar=reg_covar)))
+
+    def start_of(self, model: SampledModel, source: Source) -> BayesianGaussianMixtureModel:
+        begun = model.whole
+        if not isinstance(source, LabelledSource):  # as the sticks of a process expect them
+            begun = begun.reordered(falling(begun.counts, begun.means))
+        return replace(begun, scatter=None, arithmetic=self.blank.arithmetic)
+
+    def _of_gaussian(self, model: GaussianMixtureModel) -> SampledModel:
+        """The factors that rows make which have the moments of a mixture."""
+        moments = Moments(model.weights, np.zeros_like(model.means), model.expected_second_moments)
+        whole = self._of(scaled(moments, self.n_rows), model.means)
+        return SampledModel(replace(whole, arithmetic="float64"), self.n_rows)
 
     def _of(self, moments: Moments, means: np.ndarray) -> BayesianGaussianMixtureModel:
         return replace(self.blank, means=means).m_step(Statistics(np.nan, moments))

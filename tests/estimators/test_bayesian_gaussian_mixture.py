@@ -222,6 +222,29 @@ def test_the_bound_never_falls(structure, weights, reg_covar):
 
 
 @pytest.mark.parametrize("weights", TYPES)
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_the_counts_means_and_covariances_are_all_of_the_factors(structure, weights):
+    options = {"covariance_type": structure, "weight_concentration_prior_type": weights}
+    model = BayesianGaussianMixture(n_components=3, max_iter=3, random_state=0, **options).fit(X)._model()
+    same = model.unflatten(model.flatten(model))
+    for name in ("concentration", "mean_precision", "means", "degrees_of_freedom", "covariances", "whiteners"):
+        assert_allclose(getattr(same, name), getattr(model, name), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("weights", TYPES)
+def test_acceleration_takes_fewer_passes_to_no_lower_a_bound(weights):
+    options = {"weight_concentration_prior_type": weights, "init_params": RESPONSIBILITIES, "max_iter": 2_000}
+    plain, fast = (
+        BayesianGaussianMixture(n_components=4, acceleration=choice, **options).fit(X) for choice in ("auto", "squarem")
+    )
+    assert fast.n_iter_ < 0.7 * plain.n_iter_
+    assert fast.lower_bound_ > plain.lower_bound_ - 0.1
+    assert (np.diff(fast.lower_bounds_) > -1e-9 * abs(fast.lower_bound_)).all()
+    with pytest.raises(ValueError, match="acceleration"):
+        BayesianGaussianMixture(acceleration="none").fit(X)
+
+
+@pytest.mark.parametrize("weights", TYPES)
 def test_superfluous_components_are_emptied(weights):
     data = np.vstack([rows(400, 2), rows(300, 2, seed=1) + np.array([10.0, -10.0])])
     fit = BayesianGaussianMixture(
