@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastem.estimators.validation import validated_source
 from fastem.sources import Block
 from fastem.sources.sampling import Sampler
 
@@ -23,6 +22,8 @@ class Shown(NamedTuple):
     n_rows : int
     n_outside : int
         Of them outside of the frame.
+    n_incomplete : int
+        Of them without a number in a feature that is shown.
     sample : ndarray of shape (n, d)
         At most POINTS rows, at random.
     counts : list of ndarray of shape (BINS,)
@@ -35,6 +36,7 @@ class Shown(NamedTuple):
 
     n_rows: int
     n_outside: int
+    n_incomplete: int
     sample: np.ndarray
     counts: list[np.ndarray]
     images: dict[tuple[int, int], np.ndarray]
@@ -44,19 +46,20 @@ class Shown(NamedTuple):
     @property
     def by_points(self) -> bool:
         """Whether all rows are in the sample, and count alike."""
-        return len(self.sample) == self.n_rows and not self.weighted
+        return len(self.sample) + self.n_incomplete == self.n_rows and not self.weighted
 
     @property
     def caption(self) -> str:
         """What is shown."""
         kind = f"{self.n_rows:,} rows" if self.by_points else f"image of {self.n_rows:,} rows"
-        return kind + (f", {self.n_outside:,} outside of the frame" if self.n_outside else "")
+        outside = f", {self.n_outside:,} outside of the frame" if self.n_outside else ""
+        return kind + outside + (f", {self.n_incomplete:,} with a gap" if self.n_incomplete else "")
 
 
 def sample_of(estimator: Any, X: Any, sample_weight: Any = None, size: int = POINTS) -> tuple[np.ndarray, int]:
     """At most `size` random rows of positive weight (n, D), and how many rows there are."""
     sampler, n_rows = Sampler(0, size), 0
-    for rows, weights in validated_source(estimator, X, sample_weight).blocks():
+    for rows, weights in estimator._source(X, sample_weight).blocks():
         sampler.add(np.asarray(rows), weights)
         n_rows += len(rows)
     return sampler.sample(size).rows, n_rows
@@ -64,19 +67,22 @@ def sample_of(estimator: Any, X: Any, sample_weight: Any = None, size: int = POI
 
 def show(estimator: Any, X: Any, sample_weight: Any, features: list[int], frames: list[tuple[float, float]]) -> Shown:
     """One pass over the rows, of which `features` are seen within `frames`."""
-    sampler, n_rows, n_outside, weighted = Sampler(0, POINTS), 0, 0, False
+    sampler, n_rows, n_outside, n_incomplete, weighted = Sampler(0, POINTS), 0, 0, 0, False
     edges = [np.linspace(*frame, BINS + 1) for frame in frames]
     counts = [np.zeros(BINS) for _ in features]
     images = {pair: np.zeros((BINS, BINS)) for pair in combinations(range(len(features)), 2)}
-    for rows, weights in _pieces(validated_source(estimator, X, sample_weight).blocks(), features):
+    for piece, its_weights in _pieces(estimator._source(X, sample_weight).blocks(), features):
+        complete = ~np.isnan(piece).any(axis=1)
+        rows, weights = piece[complete], None if its_weights is None else its_weights[complete]
         sampler.add(rows, weights)
-        n_rows, weighted = n_rows + len(rows), weighted or weights is not None
+        n_rows, weighted = n_rows + len(piece), weighted or weights is not None
+        n_incomplete += len(piece) - len(rows)
         n_outside += int(np.count_nonzero(_outside(rows, frames)))
         for j, edge in enumerate(edges):
             counts[j] += np.histogram(rows[:, j], bins=edge, weights=weights)[0]
         for (i, j), image in images.items():
             image += np.histogram2d(rows[:, i], rows[:, j], bins=(edges[i], edges[j]), weights=weights)[0]
-    return Shown(n_rows, n_outside, sampler.sample(POINTS).rows, counts, images, edges, weighted)
+    return Shown(n_rows, n_outside, n_incomplete, sampler.sample(POINTS).rows, counts, images, edges, weighted)
 
 
 def _pieces(blocks: Iterable[Block], features: list[int]) -> Iterator[Block]:

@@ -166,6 +166,16 @@ def test_starts_are_drawn_apart(iris, tmp_path):
     assert kept.fit(iris).lower_bounds_of_starts_ == starts  # read from the file
 
 
+def test_rows_with_gaps(faithful):
+    rows = faithful.copy()
+    rows[::10, 0] = np.nan
+    mixture = GaussianMixture(2, missing="em", random_state=0).fit(rows)
+    display = MixtureDisplay.from_estimator(mixture, rows)
+    assert display.rows.caption == "272 rows, 28 with a gap"
+    assert_allclose(np.sort(display.rows.sample, axis=0), np.sort(rows[~np.isnan(rows[:, 0])], axis=0))
+    assert ResponsibilityDisplay.from_estimator(mixture, rows).caption == "272 rows"
+
+
 def test_uncertainty_of_rows(faithful):
     mixture = GaussianMixture(2, random_state=0).fit(faithful)
     display = ResponsibilityDisplay.from_estimator(mixture, faithful)
@@ -175,14 +185,14 @@ def test_uncertainty_of_rows(faithful):
     assert_allclose(display.uncertainty, expected)
     sizes = np.concatenate([points.get_sizes() for points in display.ax_.collections])
     assert_allclose(sizes.max() - sizes.min(), 84 * (expected.max() - expected.min()))
-    assert display.caption == "272 rows"
+    assert display.rows.caption == "272 rows"
 
 
 def test_uncertainty_of_other_families():
     rows = np.random.default_rng(0).integers(2, size=(6_000, 5))
     mixture = BernoulliMixture(2, random_state=0, max_iter=5, tol=1).fit(rows)
     display = ResponsibilityDisplay.from_estimator(mixture, rows)
-    assert display.caption == "5,000 of 6,000 rows, at random"
+    assert display.rows.caption == "5,000 of 6,000 rows, at random"
     assert display.ax_.get_xlabel() == "uncertainty"
 
 

@@ -55,11 +55,14 @@ def kmeans_plusplus(
     distinct rows than clusters), the draw is by weight among the rows that are not chosen yet.
     """
     (n_rows, n_features), n_tiles = rows.shape, -(-len(rows) // TILE)
+    its_weights, squares, closest = (aligned_zeros(n_tiles, TILE).ravel() for _ in range(3))
     sample = Sample(
         aligned_zeros(n_tiles, TILE * n_features).ravel(),
         aligned_zeros(n_tiles, TILE // 2 * n_features).ravel().view(np.float32),
         np.full(n_tiles * TILE, -np.inf, dtype=np.float32),
-        *(aligned_zeros(n_tiles, TILE).ravel() for _ in range(3)),
+        its_weights,
+        squares,
+        closest,
         np.zeros(n_tiles),
     )
     candidates = Candidates(
