@@ -34,7 +34,7 @@ def draw(charts, path):
             axis.plot(range(len(hashes)), column, ".-", label=label.replace("'", ""))
         axis.set_xticks(range(len(hashes)), hashes, rotation=60, fontsize=8, family="monospace")
         axis.set(ylabel=benchmark["unit"], yscale="log", title="one pass, less is better")
-    axis.legend(fontsize=8)
+    figure.legend(loc="outside lower center", ncols=4, fontsize=8)
     figure.savefig(path)
     plt.close(figure)
 
