@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fastem.estimators.categorical_mixture import CategoricalMixture
     from fastem.estimators.gaussian_mixture import GaussianMixture
     from fastem.estimators.kmeans import KMeans
+    from fastem.estimators.mixed_mixture import MixedMixture
     from fastem.estimators.multinomial_mixture import MultinomialMixture
     from fastem.estimators.poisson_mixture import PoissonMixture
     from fastem.estimators.student_t_mixture import StudentTMixture
@@ -40,6 +41,7 @@ __all__ = [
     "Chunks",
     "GaussianMixture",
     "KMeans",
+    "MixedMixture",
     "MultinomialMixture",
     "PoissonMixture",
     "StudentTMixture",

@@ -13,6 +13,7 @@ ESTIMATORS = {
     "CategoricalMixture": "fastem.estimators.categorical_mixture",
     "GaussianMixture": "fastem.estimators.gaussian_mixture",
     "KMeans": "fastem.estimators.kmeans",
+    "MixedMixture": "fastem.estimators.mixed_mixture",
     "MultinomialMixture": "fastem.estimators.multinomial_mixture",
     "PoissonMixture": "fastem.estimators.poisson_mixture",
     "StudentTMixture": "fastem.estimators.student_t_mixture",

@@ -89,6 +89,12 @@ def other_mixtures() -> None:
     classes = fastem.CategoricalMixture(2, n_levels=[2, 2]).fit(answers)
     assert_type(classes.probabilities_, list[Doubles])
     assert_type((classes.n_levels_, classes.n_observed_levels_), tuple[Labels, Labels])
+    mixed = fastem.MixedMixture([("gaussian", 0, {"covariance_type": "full"}), ("poisson", [1])], 2).fit(
+        X, labels=[0, 1]
+    )
+    assert_type(mixed.weights_, Doubles)
+    assert_type(mixed.columns_, list[Labels])
+    assert_type(mixed.predict_proba(X), Reals)
 
 
 def kmeans() -> None:

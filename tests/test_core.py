@@ -42,12 +42,16 @@ def log_density(model, rows, k):
             return np.log(chosen).sum(axis=0)
         case "MultinomialMixture":
             return stats.multinomial(9, model.probabilities_[k]).logpmf(rows)
+        case "MixedMixture":
+            return log_density(model.estimators_[0], rows, k)
         case "PoissonMixture":
             return stats.poisson(model.rates_[k]).logpmf(rows).sum(axis=1)
 
 
 def fitted(name, **options):
     size = {"n_clusters": 2} if name == "KMeans" else {"n_components": 2}
+    if name == "MixedMixture":
+        size["blocks"] = [("gaussian", slice(0, 2))]
     rows = ROWS.get(name, CONTINUOUS)
     return getattr(fastem, name)(**size, random_state=0, **options).fit(rows), rows
 

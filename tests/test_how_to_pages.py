@@ -41,6 +41,7 @@ def test_the_files_that_know_the_poisson_mixture():
     assert others == [
         "fastem/__init__.py",
         "fastem/cli/options.py",
+        "fastem/estimators/mixed_mixture.py",
         "fastem/kernels/families/linear.py",
         "fastem/registry.py",
     ]

@@ -33,6 +33,7 @@ class DiscreteMixture(LikelihoodMixture):
     pseudo_count: float = 1e-10
 
     _lasting: ClassVar[tuple[str, ...]] = ("n_components", "fit_weights")
+    _block_options: ClassVar[tuple[str, ...]] = ("pseudo_count",)
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **LikelihoodMixture._parameter_constraints,
         "weights_init": ["array-like", None],
@@ -67,6 +68,9 @@ class DiscreteMixture(LikelihoodMixture):
     def _domain(self) -> Domain:
         """What to check in every row, besides that it is finite."""
         return partial(type(self)._check_rows, type(self).__name__)
+
+    def _domain_of_block(self) -> Domain | None:
+        return self._domain()
 
     def _source(self, X: Any, sample_weight: Any = None, **options: Any) -> Source:
         return super()._source(X, sample_weight, **{"domain": self._domain(), **options})

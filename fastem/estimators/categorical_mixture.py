@@ -13,9 +13,11 @@ from fastem.estimators.annotations import Doubles, Labels
 from fastem.estimators.base_discrete_mixture import DiscreteMixture
 from fastem.estimators.missing_values import MissingValuesMixin
 from fastem.estimators.scikit_learn import Interval
+from fastem.estimators.validation import Domain
 from fastem.families import domains
 from fastem.families.categorical import CategoricalMixtureModel
 from fastem.search.initial_values import checked_array
+from fastem.sources import Source
 
 
 class CategoricalAttributes:
@@ -131,6 +133,7 @@ class CategoricalMixture(CategoricalAttributes, MissingValuesMixin, DiscreteMixt
     probabilities_init: Any = None
 
     _lasting = (*DiscreteMixture._lasting, "n_levels")
+    _block_options = (*DiscreteMixture._block_options, "n_levels")
     _model_class: ClassVar[type] = CategoricalMixtureModel
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **DiscreteMixture._parameter_constraints,
@@ -145,11 +148,18 @@ class CategoricalMixture(CategoricalAttributes, MissingValuesMixin, DiscreteMixt
     def _source(self, X: Any, sample_weight: Any = None, *, reset=False, **options):
         anew = reset and (not self.warm_start or self._changes())
         known = None if anew else getattr(self, "n_levels_", None)
-        domain = self._domain() if known is None else partial(domains.known_levels, type(self).__name__, known)
+        domain = self._domain() if known is None else self._domain_of_block()
         source = super()._source(X, sample_weight, domain=domain, reset=reset, **options)
         if known is None:
-            self.n_levels_ = self._levels_of(source)
+            self._look_at(source)
         return source
+
+    def _domain_of_block(self) -> Domain:
+        known = getattr(self, "n_levels_", None)
+        return self._domain() if known is None else partial(domains.known_levels, type(self).__name__, known)
+
+    def _look_at(self, source: Source) -> None:
+        self.n_levels_ = self._levels_of(source)
 
     def _levels_of(self, source):
         """What `n_levels` says, or as many as the rows have; never fewer than the rows have."""

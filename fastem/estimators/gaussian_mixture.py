@@ -182,6 +182,7 @@ class GaussianMixture(
 
     _lasting = ("n_components", "covariance_type", "noise")
     _read_with = ("covariance_type", "noise")
+    _block_options = ("covariance_type", "reg_covar")
     _twin = ("sklearn.mixture", "GaussianMixture")
     _components_class: ClassVar[type] = GaussianMixtureModel
     _parameter_constraints: ClassVar[dict[str, Any]] = {

@@ -16,8 +16,9 @@ from fastem.estimators.annotations import Data
 from fastem.estimators.base_mixture import BaseMixture
 from fastem.estimators.mixture_problem import LikelihoodProblem
 from fastem.estimators.scikit_learn import StrOptions, fit_context
+from fastem.estimators.validation import Domain
 from fastem.families.model import LikelihoodModel
-from fastem.sources import Block
+from fastem.sources import Block, Source
 
 CERTAINTY_ROWS = 4096  # whose responsibilities are held at once
 
@@ -37,6 +38,19 @@ class LikelihoodMixture(BaseMixture):
         "e_step": [StrOptions(set(E_STEPS))],
         **partial_fit.CONSTRAINTS,
     }
+
+    # of columns among others ------------------------------------------------------------------------------------------
+
+    _block_options: ClassVar[tuple[str, ...]] = ()  # the parameters of a block of columns, for families that make one
+
+    def _domain_of_block(self) -> Domain | None:
+        """What to check in the rows of a block, besides that they are finite."""
+        return None
+
+    def _look_at(self, source: Source) -> None:
+        """Learn what the model must know of the rows beforehand."""
+
+    # ------------------------------------------------------------------------------------------------------------------
 
     def _problem(self) -> LikelihoodProblem:
         raise NotImplementedError

@@ -56,7 +56,7 @@ class NoiseMixin:
         if isinstance(model, NoisyMixtureModel):
             self.noise_weight_, self.noise_log_volume_ = float(model.noise_weight), float(model.log_volume)
             self.noise_box_ = model.box
-            model = model.components.reweighted(model.weights)  # type: ignore[attr-defined]
+            model = model.components.reweighted(model.weights)
         self._keep_components(model)
 
     def _space_with_noise(self, space: SearchSpace, source: Source) -> SearchSpace:

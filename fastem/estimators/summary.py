@@ -85,6 +85,9 @@ def _locations(estimator: Any) -> tuple[np.ndarray, tuple[str, ...]]:
     """What tells where a component is (K, C): means, rates or probabilities, and the names of the columns."""
     n_features = estimator.n_features_in_
     names = [str(name) for name in getattr(estimator, "feature_names_in_", range(n_features))]
+    if hasattr(estimator, "estimators_"):  # of blocks of columns
+        parts = [_locations(part) for part in estimator.estimators_]
+        return np.hstack([found for found, _ in parts]), tuple(name for _, own in parts for name in own)
     for attribute in ("means_", "rates_", "probabilities_"):
         found = getattr(estimator, attribute, None)
         if isinstance(found, np.ndarray):

@@ -188,6 +188,9 @@ class DiscreteMixtureModel(LikelihoodModel):
     def kernel_parameters(self) -> Any:
         return self._parameters(with_row_terms=True)
 
+    def reweighted(self: M, weights: np.ndarray) -> M:
+        return replace(self, weights=weights)
+
     def reordered(self: M, order: np.ndarray) -> M:
         return replace(self, weights=self.weights[order], means=self.means[order])
 
@@ -206,6 +209,10 @@ class DiscreteMixtureModel(LikelihoodModel):
     @property
     def pass_parameters(self) -> Any:
         return self.kernel_parameters if self.row_terms is None else self._parameters(with_row_terms=False)
+
+    @property
+    def known_terms(self) -> float:
+        return self.row_terms or 0.0
 
     def statistics(self, added: np.ndarray) -> Statistics:
         return self._statistics_of(added[:HEADER], Pass(*self._unpack(added[HEADER:])))

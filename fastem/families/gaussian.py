@@ -151,8 +151,11 @@ class GaussianMixtureModel(LikelihoodModel):
         return in_single_precision(parameters) if self.arithmetic == "float32" else parameters
 
     def reweighted(self, weights: np.ndarray) -> "GaussianMixtureModel":
-        """The same components with other weights (K,)."""
         return replace(self, weights=weights)
+
+    def residuals(self, rows: np.ndarray, k: int) -> np.ndarray:
+        whitener = self.structure.as_matrices(self.whiteners, *self.means.shape)[k]
+        return np.einsum("ij,nj->ni", whitener, rows - self.means[k])
 
     def reordered(self, order: np.ndarray) -> "GaussianMixtureModel":
         alone = () if self.structure.shared else ("covariances", "whiteners")

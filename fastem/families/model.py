@@ -31,6 +31,7 @@ class MixtureModel(ABC):
     # what it is -------------------------------------------------------------------------------------------------------
 
     weights: Any  # ndarray of shape (K,), an attribute or a property; an empty component has weight zero
+    means: Any  # ndarray of shape (K, C), likewise: where the components are
 
     @property
     def n_components(self) -> int:
@@ -122,6 +123,16 @@ class LikelihoodModel(MixtureModel):
     @abstractmethod
     def statistics(self, sums: np.ndarray) -> Any:
         """What a pass has added up (HEADER + size,), as the M-step takes it."""
+
+    known_terms: Any = 0.0  # the part of the log-likelihood that such a pass leaves out
+
+    @abstractmethod
+    def reweighted(self: L, weights: np.ndarray) -> L:
+        """The same components with other weights (K,)."""
+
+    @abstractmethod
+    def residuals(self, rows: np.ndarray, k: int) -> np.ndarray:
+        """Deviations of rows (n, D) from component k, (n, C): of its own rows their covariance is the identity."""
 
     @abstractmethod
     def stepwise(self: L, statistics: Any, rate: float) -> L:

@@ -64,7 +64,7 @@ class NoisyMixtureModel(LikelihoodModel):
 
     @property
     def means(self) -> Any:
-        return self.components.means  # type: ignore[attr-defined]
+        return self.components.means
 
     @property
     def structure(self) -> Any:
@@ -84,6 +84,13 @@ class NoisyMixtureModel(LikelihoodModel):
         check_arrays(self, box=(2, self.n_features))
         if not (0.0 <= self.noise_weight < 1.0 and np.isfinite(self.log_volume)):
             raise ValueError(f"noise of weight {self.noise_weight} and log-volume {self.log_volume}")
+
+    def reweighted(self, weights: np.ndarray) -> "NoisyMixtureModel":
+        """The weights are shares of what is no noise."""
+        return replace(self, components=self.components.reweighted(weights))
+
+    def residuals(self, rows: np.ndarray, k: int) -> np.ndarray:
+        return self.components.residuals(rows, k)
 
     def reordered(self, order: np.ndarray) -> "NoisyMixtureModel":
         return replace(self, components=self.components.reordered(order))

@@ -129,8 +129,11 @@ class StudentTMixtureModel(LikelihoodModel):
         return StudentParameters.of(self.gaussian.kernel_parameters, nu, log_peak_ratio(nu, self.n_features))
 
     def reweighted(self, weights: np.ndarray) -> "StudentTMixtureModel":
-        """The same components with other weights (K,)."""
         return replace(self, gaussian=self.gaussian.reweighted(weights))
+
+    def residuals(self, rows: np.ndarray, k: int) -> np.ndarray:
+        """In units of the scales, which have more rows beyond them than deviations."""
+        return self.gaussian.residuals(rows, k)
 
     def reordered(self, order: np.ndarray) -> "StudentTMixtureModel":
         gaussian = self.gaussian.reordered(order)

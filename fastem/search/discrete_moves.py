@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastem.families.discrete import DiscreteMixtureModel
+from fastem.families.model import LikelihoodModel
 
 SPLITS, MERGERS = 3, 2  # of the most promising that are tried in combination
 MEMBER_ROWS = 2_000  # of a component, that tell whether it is two
@@ -26,7 +26,7 @@ class Split(NamedTuple):
     direction: np.ndarray  # (C,) of the residuals; their sign along it tells the halves
 
 
-def moves(model: DiscreteMixtureModel, rows: np.ndarray, weights: np.ndarray) -> Iterator[np.ndarray]:
+def moves(model: LikelihoodModel, rows: np.ndarray, weights: np.ndarray) -> Iterator[np.ndarray]:
     """Responsibilities (n, K) after a move, the most promising ones first."""
     shares = np.empty((len(rows), model.n_components))
     evaluate = model.evaluate_with_gaps if np.isnan(rows).any() else model.evaluate
@@ -50,7 +50,7 @@ def _promise(split: Split) -> float:
     return split.promise
 
 
-def _split(model: DiscreteMixtureModel, rows: np.ndarray, shares: np.ndarray, k: int) -> Split:
+def _split(model: LikelihoodModel, rows: np.ndarray, shares: np.ndarray, k: int) -> Split:
     """The leading eigenvector of the covariance of the residuals of component k."""
     members = np.flatnonzero(shares > LEAST_SHARE)[:MEMBER_ROWS]
     n_features = model.means.shape[1]

@@ -122,9 +122,17 @@ class Checkpoint:
         return texts, arrays
 
 
+def _is_ragged(value: Any) -> bool:
+    """Whether a list holds arrays of several shapes, or no arrays at all."""
+    try:
+        return len({np.shape(part) for part in value}) > 1
+    except ValueError:
+        return True
+
+
 def described(value: Any) -> str:
     """A setting as text that differs when the setting does."""
-    if isinstance(value, list | tuple) and len({np.shape(part) for part in value}) > 1:  # arrays of several shapes
+    if isinstance(value, list | tuple) and _is_ragged(value):
         return f"[{', '.join(map(described, value))}]"
     if isinstance(value, np.ndarray | list | tuple):
         array = np.asarray(value)

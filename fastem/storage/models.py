@@ -32,14 +32,9 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
     TypeError
         If the model is not one of fastem's, or holds what a file of numbers cannot (a random generator, a function).
     """
-    name = type(model).__name__
-    if name not in ESTIMATORS or type(model) is not _class(name):
-        raise TypeError(f"only fastem's own estimators can be saved ({', '.join(ESTIMATORS)}), not {name}")
-    fitted = {key: value for key, value in vars(model).items() if _is_fitted_name(key)}
-    parameters, parameter_arrays = _split(model.get_params(deep=False), "parameter")
-    attributes, attribute_arrays = _split(fitted, "attribute")
-    texts = {"class": name, "parameters": json.dumps(parameters), "attributes": json.dumps(attributes)}
-    write_tensors(path, MODEL, parameter_arrays | attribute_arrays, texts)
+    parts, arrays = _taken_apart(model)
+    texts = {name: part if isinstance(part, str) else json.dumps(part) for name, part in parts.items()}
+    write_tensors(path, MODEL, arrays, texts)
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -65,17 +60,35 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     texts, arrays = read_tensors(path, MODEL)
     with named(path, MODEL):
-        if texts["class"] not in ESTIMATORS:
-            raise ValueError(f"it holds an unknown class of model, {texts['class']!r}")
-        parameters = _join(json.loads(texts["parameters"]), arrays, "parameter")
-        attributes = _join(json.loads(texts["attributes"]), arrays, "attribute")
-        for key in attributes:
-            if not _is_fitted_name(key):
-                raise ValueError(f"{key!r} is not the name of a fitted attribute")
-        model = _class(texts["class"])(**parameters)
-        vars(model).update(attributes)
-        if model.__sklearn_is_fitted__():
-            _check(model)
+        parts = {name: json.loads(texts[name]) for name in ("parameters", "attributes")} | {"class": texts["class"]}
+        return _put_together(parts, arrays)
+
+
+def _taken_apart(model: Any) -> tuple[dict[str, Any], Arrays]:
+    """The name of the class, the parameters and the attributes of a model as JSON has them, and their arrays."""
+    name = type(model).__name__
+    if name not in ESTIMATORS or type(model) is not estimator_class(name):
+        raise TypeError(f"only fastem's own estimators can be saved ({', '.join(ESTIMATORS)}), not {name}")
+    fitted = {key: value for key, value in vars(model).items() if _is_fitted_name(key)}
+    parameters, parameter_arrays = _split(model.get_params(deep=False), "parameter")
+    attributes, attribute_arrays = _split(fitted, "attribute")
+    parts = {"class": name, "parameters": parameters, "attributes": attributes}
+    return parts, parameter_arrays | attribute_arrays
+
+
+def _put_together(parts: dict[str, Any], arrays: Arrays) -> Any:
+    """The model of these parts, if they go together."""
+    if parts["class"] not in ESTIMATORS:
+        raise ValueError(f"it holds an unknown class of model, {parts['class']!r}")
+    parameters = _join(parts["parameters"], arrays, "parameter")
+    attributes = _join(parts["attributes"], arrays, "attribute")
+    for key in attributes:
+        if not _is_fitted_name(key):
+            raise ValueError(f"{key!r} is not the name of a fitted attribute")
+    model = estimator_class(parts["class"])(**parameters)
+    vars(model).update(attributes)
+    if model.__sklearn_is_fitted__():
+        _check(model)
     return model
 
 
@@ -99,7 +112,8 @@ def _shape(value: Any) -> Any:
     return list(map(np.shape, value)) if _is_list_of_arrays(value) else np.shape(value)
 
 
-def _class(name: str) -> Any:
+def estimator_class(name: str) -> Any:
+    """The estimator of this name in the registry."""
     return getattr(import_module(ESTIMATORS[name]), name)
 
 
@@ -108,17 +122,23 @@ def _is_fitted_name(name: str) -> bool:
 
 
 # Arrays and NumPy scalars keep their bits and types as tensors called "group.name", those of lists of arrays as
-# "group.name.0" and so on; all else is JSON.
+# "group.name.0" and so on, those of models in lists "group.name.0.group.name"; all else is JSON.
 
 
 def _split(values: dict[str, Any], group: str) -> tuple[dict[str, Any], Arrays]:
-    plain, arrays = {}, {}
+    plain: dict[str, Any] = {}
+    arrays: Arrays = {}
     for name, value in values.items():
         if _is_numeric(value):
             arrays[f"{group}.{name}"] = _little_endian(value)
         elif _is_list_of_arrays(value):
             plain[name] = {"arrays": len(value)}
             arrays |= {f"{group}.{name}.{i}": _little_endian(part) for i, part in enumerate(value)}
+        elif _is_list_of_models(value):
+            taken = [_taken_apart(model) for model in value]
+            plain[name] = {"models": [parts for parts, _ in taken]}
+            for i, (_, own) in enumerate(taken):
+                arrays |= {f"{group}.{name}.{i}.{key}": array for key, array in own.items()}
         else:
             try:
                 plain[name] = _plain(value)
@@ -129,6 +149,10 @@ def _split(values: dict[str, Any], group: str) -> tuple[dict[str, Any], Arrays]:
 
 def _is_numeric(value: Any) -> bool:
     return isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf" and value.dtype.itemsize <= 8
+
+
+def _is_list_of_models(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(part).__name__ in ESTIMATORS for part in value)
 
 
 def _is_list_of_arrays(value: Any) -> bool:
@@ -146,19 +170,47 @@ def _join(plain: dict[str, Any], arrays: Arrays, group: str) -> dict[str, Any]:
     for name, value in plain.items():
         if isinstance(value, dict) and "arrays" in value:
             values[name] = [left.pop(f"{name}.{i}") for i in range(value["arrays"])]
+        elif isinstance(value, dict) and "models" in value:
+            values[name] = [_put_together(of, _popped(left, f"{name}.{i}.")) for i, of in enumerate(value["models"])]
+        elif isinstance(value, dict):
+            values[name] = np.array(value["strings"], dtype=object)
         else:
-            values[name] = np.array(value["strings"], dtype=object) if isinstance(value, dict) else value
+            values[name] = _revived(value)
     return values | {name: array[()] for name, array in left.items()}  # a scalar again if it was one
 
 
+def _popped(arrays: Arrays, prefix: str) -> Arrays:
+    names = [name for name in arrays if name.startswith(prefix)]
+    return {name.removeprefix(prefix): arrays.pop(name) for name in names}
+
+
 def _plain(value: Any) -> Any:
-    """The value as JSON has it; the one thing of our own is an array of strings, {"strings": [...]}."""
+    """The value as JSON has it. Our own are an array of strings, {"strings": [...]}, and what a list may hold."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.generic) and value.dtype.kind in "biuf":
         return value.item()
     if isinstance(value, list | tuple):
-        return [_plain(element) for element in value]
+        return [_plain_in_list(element) for element in value]
     if isinstance(value, np.ndarray) and all(isinstance(element, str) for element in value.tolist()):
         return {"strings": value.tolist()}
     raise TypeError(f"a {type(value).__name__} is neither a number, nor text, nor an array of these")
+
+
+# What lists may hold besides: slices, dictionaries of options, short arrays of numbers, which become lists.
+
+
+def _plain_in_list(value: Any) -> Any:
+    if isinstance(value, slice):
+        return {"slice": [_plain(part) for part in (value.start, value.stop, value.step)]}
+    if isinstance(value, dict):
+        return {"options": {str(name): _plain_in_list(option) for name, option in value.items()}}
+    return value.tolist() if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" else _plain(value)
+
+
+def _revived(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_revived(element) for element in value]
+    if isinstance(value, dict) and "slice" in value:
+        return slice(*value["slice"])
+    return {name: _revived(option) for name, option in value["options"].items()} if isinstance(value, dict) else value
