@@ -38,6 +38,23 @@ def one_pass(estimator, rows):
     return lambda: model.e_step(source)
 
 
+def late_passes(rows, n_clusters, iterations=8):
+    """Two functions that make a pass of k-means after some iterations: with what these have left, and without.
+
+    And what the passes have left.
+    """
+    try:
+        from fastem.families.centers import Centers, Refilling
+
+        history = Refilling().history
+    except (ImportError, AttributeError) as error:
+        raise SkipNotImplemented(str(error)) from error
+    source, centers = as_source(rows), Centers.of(rows[:n_clusters])
+    for _ in range(iterations):
+        centers = centers.m_step(centers.e_step(source, True, history))
+    return lambda: centers.e_step(source, False, history), lambda: centers.e_step(source), history
+
+
 def bytes_of_a_pass(estimator, rows):
     """What goes to a worker of a cluster for a pass, and what comes back from a partition."""
     from fastem.kernels.accumulation import accumulated

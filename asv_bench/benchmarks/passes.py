@@ -1,8 +1,8 @@
 """One fused pass of every family and structure over rows in memory, and what a fit needs beside them."""
 
 from benchmarks.data import FEW_ROWS, KINDS, MANY_COMPONENTS, OF_PASSES, SIZES, fitter, read, start, write
-from benchmarks.insides import USEFUL_FLOPS, one_pass, public
-from benchmarks.timing import in_matrix_products, in_products_of_as_many_flops, threads
+from benchmarks.insides import USEFUL_FLOPS, late_passes, one_pass, public
+from benchmarks.timing import in_matrix_products, in_products_of_as_many_flops, share, threads
 
 FAMILIES = {  # estimator, rows, flops
     "Student's t, full": ("StudentTMixture", "cloud", "full"),
@@ -101,6 +101,31 @@ class ManyComponents(_OnThreads):
         return in_products_of_as_many_flops(self.run, USEFUL_FLOPS[kind](*SIZES[size]), rounds=3)
 
     track_matrix_products.unit = in_products_of_as_many_flops.unit
+
+
+class KMeans(_OnThreads):
+    """Rows of clusters, centres after some iterations from some of the rows: most pairs need not meet."""
+
+    params = (MANY_COMPONENTS,)
+    param_names = ("size",)
+
+    def setup_cache(self):
+        write("blobs", *MANY_COMPONENTS)
+
+    def setup(self, size):
+        super().setup()
+        self.late, self.dense, self.history = late_passes(read("blobs", size), SIZES[size][2])
+
+    def track_dense(self, size):
+        return share(self.late, self.dense)
+
+    track_dense.unit = "of a dense pass"
+
+    def track_pairs(self, size):
+        self.late()
+        return self.history.share_met
+
+    track_pairs.unit = "of all pairs"
 
 
 class Family(_OnThreads):

@@ -27,6 +27,7 @@ EASY_FEATURES = 4  # up to so many, tiles are small whatever the data
 PROBE = 16  # the share of the rows on which it is tried else
 TRIAL = 3  # passes after which it is decided
 MOST_MET = 0.5  # of the pairs: beyond, a dense pass is faster
+MOST_MET_BY_PART = 0.7  # the same for a part of the rows, whose tiles are larger than those of all will be
 UNITS = 4096  # of distances in the spread of the rows
 FRESH = UNITS // 4  # mean move after which old bounds are worth less than new ones
 LATE = 4 * UNITS  # what a clock can show
@@ -143,7 +144,8 @@ class History:
         """Whether to go on, and with all rows, after a pass."""
         self._pending = False
         self._n_passes += 1
-        if self._n_passes >= TRIAL and self.share_met > MOST_MET:
+        most = MOST_MET if self._n_known == n_rows else MOST_MET_BY_PART
+        if self._n_passes >= TRIAL and self.share_met > most:
             self._forget()
         elif self._n_passes == TRIAL and self._n_known < n_rows:
             self._remember(n_rows, n_clusters)

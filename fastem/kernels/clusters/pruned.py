@@ -42,6 +42,7 @@ CODES = 32  # a vector of bounds
 MOST = 65_534  # the greatest bound: greater ones are as good
 NEVER = 65_535  # in the place of centres that fill up the last vector
 UNSEEN = -1  # the worst distance of a tile that no pass has met
+LITTLE = 16  # a move that is less than this part of the limit is not worth finding out whether it matters
 UP, DOWN = 1.0 + 1e-12, 1.0 - 1e-12  # more than what a few roundings change
 # Squared distances from products of numbers below M err by less than this times (D + 2) M^2, and so does what the
 # winner's may exceed another's by.
@@ -91,7 +92,9 @@ def pruned_tiles(rows, parameters, clock, bounds, labels, met, begin, end):
                 assign_listed(parameters, listed, 1, n_panels, tile, least)
                 limit = _worst(n_panels, tile, slack, clock.unit)
                 met[share] += size
-            elif clock.greatest:
+            elif clock.greatest <= limit // LITTLE:
+                limit += clock.greatest
+            else:
                 limit += _greatest_move(lower, clock.shown, clock.last, min(limit, MOST))
             n_listed = _list_near(lower, clock.shown, min(limit, MOST), listed)
             assign_listed(parameters, listed, n_listed, n_panels, tile, least)
