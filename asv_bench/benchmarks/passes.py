@@ -13,6 +13,7 @@ FAMILIES = {  # estimator, rows, flops
     "categorical": ("CategoricalMixture", "bits", "discrete"),
     "multinomial": ("MultinomialMixture", "counts", "discrete"),
     "Poisson": ("PoissonMixture", "counts", "discrete"),
+    "bits and levels": ("MixedMixture", "bits", "discrete"),
 }
 
 CASES = {  # of all structures; full covariances have more
@@ -147,6 +148,9 @@ class Family(_OnThreads):
         options = {"n_components": size[2], "init_params": "random_from_data", "random_state": 0, "max_iter": 1}
         if structure != "discrete":
             options["covariance_type"] = structure
+        if name == "MixedMixture":
+            half = size[1] // 2
+            options["blocks"] = [("bernoulli", slice(half)), ("categorical", slice(half, None))]
         if name == "BayesianGaussianMixture":  # the only one of these that computes in single precision
             options["arithmetic"] = dtype
         self.run = one_pass(public(name)(**options).fit(rows), rows)
