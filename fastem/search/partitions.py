@@ -59,13 +59,16 @@ def _cut(blocks: Iterable[Block], partition: np.ndarray) -> Iterator[Part]:
         first += len(rows)
 
 
-def _members(part: Part, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that component k is responsible for, and how much."""
+def _members(part: Part, n_components: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows that each component is responsible for, in order, and how much."""
     rows, weights, partition = part
+    rows = rows.astype(np.float64, copy=False)
     if partition.ndim == 2:
-        return rows.astype(np.float64, copy=False), weights * partition[:, k]
-    chosen = partition == k
-    return rows[chosen].astype(np.float64, copy=False), weights[chosen]
+        return [(rows, weights * partition[:, k]) for k in range(n_components)]
+    order = np.argsort(partition, kind="stable")  # once: a mask for each of many components would take longer
+    rows, weights = rows[order], weights[order]
+    ends = np.cumsum(np.bincount(partition, minlength=n_components))
+    return [(rows[begin:end], weights[begin:end]) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
 def _moments(
@@ -75,7 +78,7 @@ def _moments(
     counts: Any = 0.0
     sums: Any = 0.0
     for part in parts():
-        members = [_members(part, k) for k in range(n_components)]
+        members = _members(part, n_components)
         counts = counts + np.array([w.sum() for _, w in members])
         sums = sums + np.stack([np.einsum("n,nd->d", w, x) for x, w in members])
     if np.isnan(sums).any():
@@ -87,7 +90,7 @@ def _moments(
         if structure.shared:
             second = second + structure.scatter_about(part[0] - grand_mean, part[1])
             continue
-        members = [_members(part, k) for k in range(n_components)]
+        members = _members(part, n_components)
         second = second + np.stack([structure.scatter_about(x - means[k], w) for k, (x, w) in enumerate(members)])
     return Moments(counts, np.zeros_like(means), second), means
 
@@ -101,7 +104,7 @@ def _moments_with_gaps(
     """
     counts, present, sums = np.zeros(n_components), *np.zeros((2, n_components, 1))
     for part in parts():
-        members = [_members(part, k) for k in range(n_components)]
+        members = _members(part, n_components)
         counts = counts + np.array([w.sum() for _, w in members])
         present = present + np.stack([np.einsum("n,nd->d", w, ~np.isnan(x)) for x, w in members])
         sums = sums + np.stack([np.einsum("n,nd->d", w, np.nan_to_num(x)) for x, w in members])
@@ -109,8 +112,7 @@ def _moments_with_gaps(
     means = np.where(present > 0, sums / np.where(present > 0, present, 1.0), grand_mean)
     second = np.zeros((n_components, means.shape[1], means.shape[1]))
     for part in parts():
-        for k in range(n_components):
-            rows, weights = _members(part, k)
+        for k, (rows, weights) in enumerate(_members(part, n_components)):
             deviations = np.nan_to_num(rows - means[k])
             second[k] += np.einsum("n,ni,nj->ij", weights, deviations, deviations)
     diagonals = np.einsum("kjj->kj", second)
