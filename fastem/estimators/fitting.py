@@ -39,7 +39,9 @@ def fit(problem: Problem, X: Any, y: Any, sample_weight: Any, labels: Any = None
         checkpoint, record, random_state = _begin(own, generator)
         seed = random_state.randint(LARGEST_SEED)
         source = own._source(X, sample_weight, reset=True, ensure_min_samples=problem.min_rows, seed=seed)
-        if labels is not None:
+        if labels is None:
+            source.remember_passes()
+        else:
             source = problem.with_labels(source, labels)
         if checkpoint is not None:
             checkpoint.bind(source.fingerprint())

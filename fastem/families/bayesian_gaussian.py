@@ -8,7 +8,6 @@ average, on its diagonal, or in the mean of that.
 """
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -19,9 +18,9 @@ from fastem.families.checks import check_arrays, rows_and_columns
 from fastem.families.covariances import CovarianceStructure, Moments, Scatter
 from fastem.families.ellipses import Ellipses
 from fastem.families.gaussian import GaussianMixtureModel, check_that_rows_are_in_range
-from fastem.families.model import MixtureModel
+from fastem.families.model import MixtureModel, sums_over
 from fastem.kernels import passes
-from fastem.kernels.accumulation import accumulated, in_single_precision
+from fastem.kernels.accumulation import in_single_precision
 from fastem.kernels.assignments import SOFT, Assignment
 from fastem.sources import Source
 
@@ -191,7 +190,7 @@ class BayesianGaussianMixtureModel(MixtureModel):
 
     def e_step(self, source: Source, assignment: Assignment = SOFT) -> Statistics:
         """One fused pass: q(Z), its sufficient statistics and the evidence lower bound."""
-        sums = source.total(partial(accumulated, self.kernel_parameters, assignment=assignment))
+        sums = sums_over(source, self.kernel_parameters, assignment)
         moments, scatter = self.structure.moments(sums[passes.HEADER :], self.origin, self.means, self.scatter)
         check_that_rows_are_in_range(moments.counts, sums[2])
         return Statistics(float(sums[0] + sums[1]) - self.divergence, moments, scatter)

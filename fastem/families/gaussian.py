@@ -11,9 +11,9 @@ from fastem.families.cached import cached_property
 from fastem.families.checks import check_arrays, rows_and_columns
 from fastem.families.covariances import EPSILON, TINY, CovarianceStructure, Moments, Scatter
 from fastem.families.ellipses import Ellipses
-from fastem.families.model import FEW_ROWS, LikelihoodModel
+from fastem.families.model import FEW_ROWS, LikelihoodModel, sums_over
 from fastem.kernels import passes
-from fastem.kernels.accumulation import accumulated, in_single_precision
+from fastem.kernels.accumulation import in_single_precision
 from fastem.kernels.assignments import LIKELIHOOD, SOFT, Assignment
 from fastem.kernels.draws import draw_rows
 from fastem.kernels.incomplete import Matrices
@@ -170,7 +170,7 @@ class GaussianMixtureModel(LikelihoodModel):
         if source.gaps:
             return self._expected(source, assignment)
         # Not kept: a model is rarely met by a second pass.
-        sums = source.total(partial(accumulated, self._as_kernels_read(), assignment=assignment))
+        sums = sums_over(source, self._as_kernels_read(), assignment)
         statistics = self.statistics(sums)
         check_that_rows_are_in_range(statistics.moments.counts, sums[2])
         return statistics

@@ -25,6 +25,12 @@ def falling(weights: np.ndarray, means: np.ndarray) -> np.ndarray:
     return np.lexsort((*means.T[::-1], -weights))
 
 
+def sums_over(source: Source, parameters: Any, assignment: Assignment) -> np.ndarray:
+    """What the pass of a kernel adds up over the rows; a source that remembers its passes spares it work."""
+    memory = source.memory if source.memory is not None and source.memory.serves(parameters) else None
+    return source.total(partial(accumulated, parameters, assignment=assignment, memory=memory))
+
+
 class MixtureModel(ABC):
     """A finite mixture: sum_k w_k p(x | k)."""
 
@@ -70,7 +76,7 @@ class MixtureModel(ABC):
 
     def log_likelihood(self, source: Source) -> tuple[float, float]:
         """Sum of w log p(x) over the rows, and the sum of the weights w; half the work of an E-step."""
-        sums = source.total(partial(accumulated, self.kernel_parameters, assignment=LIKELIHOOD))
+        sums = sums_over(source, self.kernel_parameters, LIKELIHOOD)
         return float(sums[0] + sums[1]), float(sums[2])
 
     def evaluate(self, rows: np.ndarray, **outputs: np.ndarray) -> None:

@@ -5,16 +5,18 @@ next one.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from functools import cache
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from fastem.kernels.assignments import SOFT, STOCHASTIC, Assignment
 from fastem.kernels.passes import HEADER, STRIPE, Kernel, Scores, fused_lanes, score_lanes
+from fastem.kernels.pruning import NOTHING, Bounds
 from fastem.kernels.threads import run
-from fastem.kernels.tiles import Rows, tile_rows
+from fastem.kernels.tiles import ORDERED, Rows, tile_rows
 from fastem.kernels.vectors.memory import aligned_zeros
 
 MAX_LANES = 64
@@ -25,7 +27,31 @@ Block = tuple[Any, ...]  # rows (n, D), weights (n,) or None, and labels (n,) as
 Blocks = Iterable[Block]
 
 
-def accumulated(parameters: Kernel, blocks: Blocks, *, assignment: Assignment = SOFT) -> np.ndarray:
+class Order(Protocol):
+    """An order of rows, in each block of `tiles.ORDERED` by itself, in tiles of `capacity`."""
+
+    capacity: int
+
+    def of(self, rows: np.ndarray, first: int) -> np.ndarray:
+        """That of rows of which the first, with the number `first`, begins a block: as `tiles.Rows` have it."""
+        ...
+
+
+class Memory(Order, Protocol):
+    """What passes over the same rows remember of them."""
+
+    def pass_with(self, parameters: Any) -> AbstractContextManager[Bounds]:
+        """The bounds for a pass, which are those of its parameters when it has ended."""
+        ...
+
+    def learn(self, n_evaluated: float) -> None:
+        """Be told how often that pass has evaluated a component for a tile."""
+        ...
+
+
+def accumulated(
+    parameters: Kernel, blocks: Blocks, *, assignment: Assignment = SOFT, memory: Memory | None = None
+) -> np.ndarray:
     """The statistics of a pass over `blocks`, (HEADER + size,); those of parts of the rows add up.
 
     Parameters
@@ -36,22 +62,33 @@ def accumulated(parameters: Kernel, blocks: Blocks, *, assignment: Assignment = 
         Each is done with before the next one is asked for. Of a list or tuple of one block nothing is copied.
     assignment : Assignment
         What becomes of the responsibilities; LIKELIHOOD takes the log-likelihood and the sum of the weights alone.
+    memory : Memory or None
+        Of passes over the same rows, of which no labels are known; it decides their order, and spares work.
     """
     if assignment.kind == STOCHASTIC:
         blocks = iter(blocks)
         filled = next((block for block in blocks if len(block[0])), None)
         if filled is not None:
             blocks, assignment = chain((filled,), blocks), assignment.of_part(filled[0][0])
-    auxiliary = parameters.auxiliary_size(tile_rows(parameters.constants.size))
-    return summed(fused_lanes, parameters, blocks, auxiliary, assignment)
+    if memory is None:
+        auxiliary = parameters.auxiliary_size(tile_rows(parameters.constants.size))
+        return summed(fused_lanes, parameters, blocks, auxiliary, assignment, NOTHING)
+    auxiliary = parameters.auxiliary_size(memory.capacity)
+    with memory.pass_with(parameters) as bounds:
+        sums = summed(fused_lanes, parameters, blocks, auxiliary, assignment, bounds, order=memory)
+    memory.learn(float(sums[3]))
+    return sums
 
 
-def summed(lanes_of: Callable[..., None], parameters: Any, blocks: Blocks, *how: Any) -> np.ndarray:
+def summed(
+    lanes_of: Callable[..., None], parameters: Any, blocks: Blocks, *how: Any, order: Order | None = None
+) -> np.ndarray:
     """What ``lanes_of(rows, parameters, *how, lanes, begin, end)`` adds up of all blocks, its lanes added in order."""
     n_components, n_features = parameters.constants.size, parameters.origin.size
-    capacity, size = tile_rows(n_components), HEADER + parameters.statistics_size()
+    capacity, piece = (order.capacity, ORDERED) if order else (tile_rows(n_components), tile_rows(n_components))
+    size = HEADER + parameters.statistics_size()
     lanes, n_tiles = np.zeros((0, size)), 0
-    for rows, weights, *labels in in_whole_tiles(blocks, capacity):
+    for rows, weights, *labels in in_whole_tiles(blocks, piece):
         check_width(rows, n_features)
         following = n_tiles + -(-len(rows) // capacity)
         n_lanes = min(lane_count(size), -(-following // STRIPE))
@@ -59,7 +96,8 @@ def summed(lanes_of: Callable[..., None], parameters: Any, blocks: Blocks, *how:
             grown = aligned_zeros(n_lanes, size)
             grown[: len(lanes)] = lanes
             lanes = grown
-        arguments = Rows.of(rows, capacity, weights, n_tiles, *labels), parameters, *how, lanes
+        known = {"order": order.of(rows, n_tiles * capacity)} if order else {}
+        arguments = Rows.of(rows, capacity, weights, n_tiles, *labels, **known), parameters, *how, lanes
         run(lanes_of, arguments, n_lanes, rows.size * n_components)
         n_tiles = following
     return np.add.reduce(lanes)  # in order

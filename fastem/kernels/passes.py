@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numba import types
-from numba.extending import overload_method
+from numba.extending import overload, overload_method
 
 from fastem.kernels.assignments import (
     HARD,
@@ -24,10 +24,22 @@ from fastem.kernels.assignments import (
     keep_to_labels,
 )
 from fastem.kernels.compilation import inlined, jitted
-from fastem.kernels.tiles import load_tile, new_tile, normalise, nowhere, panel_rows
+from fastem.kernels.pruning import first_list, keep_bounds, new_room, second_list
+from fastem.kernels.tiles import (
+    ALL_SHARES,
+    NEGLIGIBLE,
+    load_ordered_tile,
+    load_tile,
+    new_tile,
+    normalise,
+    nowhere,
+    panel_rows,
+)
 
 STRIPE = 4  # tiles, so that a small block needs few lanes
-HEADER = 8  # doubles before the moments in a lane's statistics: log-likelihood, its compensation, weight, unused
+# Doubles before the moments in a lane's statistics: log-likelihood, its compensation, weight, how often a component was
+# evaluated for a tile, unused.
+HEADER = 8
 
 
 class Kernel(Protocol):
@@ -99,19 +111,23 @@ def tiles_of(stripe, first_tile, n_tiles):
 
 
 @jitted
-def fused_lanes(rows, parameters, auxiliary, assignment, statistics, begin, end):
+def fused_lanes(rows, parameters, auxiliary, assignment, bounds, statistics, begin, end):
     """Add the share of lanes begin, ..., end - 1 in a block to `statistics` (lanes, HEADER + size).
 
-    `rows` are `tiles.Rows`, `parameters` those of a kernel, `assignment` is an `assignments.Assignment`. All tiles but
-    the last of a pass are full.
+    `rows` are `tiles.Rows`, `parameters` those of a kernel, `assignment` is an `assignments.Assignment`, `bounds` are
+    `pruning.Bounds`. All tiles but the last of a pass are full.
     """
     n_components, capacity = parameters.constants.size, rows.capacity
     tile = new_tile(capacity, auxiliary, parameters)
-    n_tiles = (rows.count + capacity - 1) // capacity
+    room = new_room(n_components, bounds, statistics.shape[1] - HEADER)
+    n_tiles, ordered = (rows.count + capacity - 1) // capacity, rows.order.size > 0
     for lane in range(begin, end):
         total = statistics[lane]
         for stripe in stripes_of(lane, statistics.shape[0], rows.first_tile, n_tiles):
             for t in tiles_of(stripe, rows.first_tile, n_tiles):
+                if ordered:
+                    add_ordered(rows, t, parameters, tile, assignment, bounds, room, total)
+                    continue
                 count = min(capacity, rows.count - t * capacity)
                 n_panels = load_tile(rows, t * capacity, count, parameters.origin, tile)
                 parameters.log_joint(n_panels, tile)
@@ -124,6 +140,48 @@ def fused_lanes(rows, parameters, auxiliary, assignment, statistics, begin, end)
                     parameters.accumulate(n_panels, tile, total[HEADER:])
 
 
+def add_ordered(rows, t, parameters, tile, assignment, bounds, room, total):
+    """Add tile t of rows in their order to `total` as `fused_lanes` does, for a kernel that can be pruned. Compiled."""
+
+
+@overload(add_ordered)
+def _add_ordered(rows, t, parameters, tile, assignment, bounds, room, total):
+    if hasattr(parameters.instance_class, "chosen"):
+        return _add_pruned
+    return lambda rows, t, parameters, tile, assignment, bounds, room, total: None
+
+
+def _add_pruned(rows, t, parameters, tile, assignment, bounds, room, total):
+    add_pruned(rows, t, parameters, tile, assignment, bounds, room, total)
+
+
+@jitted
+def add_pruned(rows, t, parameters, tile, assignment, bounds, room, total):
+    """Add tile t without the components that have no share in it."""
+    n_components, n_features, place = parameters.constants.size, parameters.origin.size, rows.first_tile + t
+    first, known = t * rows.capacity, place < bounds.low.size
+    n_panels = load_ordered_tile(rows, first, min(rows.capacity, rows.count - first), parameters.origin, tile)
+    n_listed, least = first_list(place, n_panels, n_components, n_features, tile.panels, bounds, room)
+    n_evaluated = 0
+    while n_evaluated < n_listed:
+        part = parameters.chosen(room.ids[:n_listed])
+        part.log_joint(n_panels, tile)
+        n_evaluated = n_listed
+        if known:
+            n_listed, least = second_list(n_listed, least, n_panels, n_components, tile.top, bounds.rounding, room)
+    if known:
+        keep_bounds(place, n_panels, n_evaluated, tile.scores, bounds, room)
+        total[3] += n_evaluated
+    respond(part, n_panels, tile, assignment, place * rows.capacity)
+    add_compensated(total, tile.totals[0])
+    total[2] += tile.totals[1]
+    if assignment.kind != NO_MOMENTS:
+        some = n_evaluated < n_components
+        part.accumulate(n_panels, tile, room.sums if some else total[HEADER:])
+        if some:
+            parameters.give_back(room.ids[:n_evaluated], room.sums, total[HEADER:])
+
+
 @inlined
 def respond(parameters, n_panels, tile, assignment, first_row):
     """Half log-joints into what `accumulate` makes responsibilities of, and the log-likelihood of the tile."""
@@ -131,7 +189,7 @@ def respond(parameters, n_panels, tile, assignment, first_row):
     if assignment.kind == HARD:
         assign_to_the_best(n_panels, n_components, tile)
         return
-    normalise(n_panels, n_components, tile)
+    normalise(n_panels, n_components, tile, NEGLIGIBLE)
     parameters.set_aside(n_panels, tile)
     if assignment.kind == STOCHASTIC:
         draw(assignment.key, first_row, tile.uniform)
@@ -174,7 +232,7 @@ def score_lanes(rows, parameters, auxiliary, scores, n_lanes, begin, end):
         if scores.labels.size:
             _write_labels(tile, n_components, scores.labels[first : first + count])
         if scores.log_density.size or scores.responsibilities.size:
-            normalise(n_panels, n_components, tile)
+            normalise(n_panels, n_components, tile, ALL_SHARES)
             parameters.set_aside(n_panels, tile)
         if scores.log_density.size:
             for b in range(count):

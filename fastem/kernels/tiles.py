@@ -18,10 +18,16 @@ from fastem.kernels.vectors.simd import F32, F64, PANEL, PANEL_VECTORS, WIDTH, V
 
 NOWHERE, NOWHERE_SINGLE = -1e300, -1e30  # see `nowhere`
 TILE_MEMORY = 2**19  # bytes for the scores of a tile: they stay in the second-level cache
+ALL_SHARES = -np.inf  # a floor for `normalise` that leaves out nothing
+# Another: no sum of ordinary size sees a responsibility of 2^-54. Sums and moments leave it out, and a pass may leave
+# out components that have no more in any row.
+NEGLIGIBLE = -27.0 * np.log(2.0)
 LEAST_TOTAL = 1e-30  # of squared exponentials: it is one or more, or zero for a row out of the range of all components
 
 
 ONES = np.empty(0)  # weights, in the place of ones
+AS_THEY_LIE = np.empty(0, dtype=np.uint16)  # in the place of an order
+ORDERED = 65_536  # rows of a block with an order of its own
 UNKNOWN = np.empty(0, dtype=np.int32)  # labels, where none is known
 
 
@@ -40,6 +46,7 @@ class Rows(NamedTuple):
     capacity: int  # rows of a tile
     first_tile: int  # of all rows: where the block begins
     labels: np.ndarray  # (count,) int32, -1 where the component of a row is not known, or empty
+    order: np.ndarray  # uint16: which of ORDERED rows is the i-th, for the first so many rows, or empty
 
     @classmethod
     def of(
@@ -49,14 +56,14 @@ class Rows(NamedTuple):
         weights: np.ndarray | None = None,
         first_tile: int = 0,
         labels: np.ndarray = UNKNOWN,
+        order: np.ndarray = AS_THEY_LIE,
     ) -> "Rows":
         """Describe a two-dimensional float32 or float64 array in native byte order, and what is known of its rows."""
         weights = ONES if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
         address = array.__array_interface__["data"][0]  # `array.ctypes` takes ten times as long
-        row_stride, column_stride = array.strides
-        return cls(
-            address, len(array), row_stride, column_stride, array.itemsize, weights, capacity, first_tile, labels
-        )
+        down, across = array.strides
+        known = weights, capacity, first_tile, labels, order
+        return cls(address, len(array), down, across, array.itemsize, *known)
 
 
 class Tile(NamedTuple):
@@ -301,6 +308,22 @@ def fill(v, array, count, value):
 
 
 @jitted
+def load_listed(rows, first, numbers, at, count, n_panels, origin, tile):
+    """Rows first + numbers[at], ..., first + numbers[at + count - 1] into panels; the last one fills what is left.
+
+    `numbers` are unsigned. Neither `tile.weights` nor `tile.top` mean anything afterwards.
+    """
+    n_features, panel = origin.size, panel_rows(tile.panels)
+    address = rows.address + first * rows.row_stride
+    groups = _load_listed_groups(rows, address, numbers, at, count, n_panels * panel // WIDTH, origin, tile)
+    for b in range(groups * WIDTH, n_panels * panel):
+        row = address + np.int64(numbers[at + min(b, count - 1)]) * rows.row_stride
+        for j in range(n_features):
+            _load_double(row + j * rows.column_stride, rows.itemsize, tile.weights, 0)
+            tile.panels[(b // panel * n_features + j) * panel + b % panel] = tile.weights[0] - origin[j]
+
+
+@jitted
 def load_tile(rows, first, count, origin, tile):
     """Rows first, ..., first + count - 1 into panels, the last filled up with zeros; returns the number of panels."""
     n_features, panel = origin.size, panel_rows(tile.panels)
@@ -317,42 +340,50 @@ def load_tile(rows, first, count, origin, tile):
     # Loops, not slices: assigning to a slice makes Numba compile two seconds' worth of error messages.
     for b in range(count if rows.weights.size else 0):
         tile.weights[b] = rows.weights[first + b]
-    for b in range(count, n_panels * panel):
-        tile.weights[b] = 0.0
-    for b in range(0 if rows.weights.size else count, n_panels * panel):
-        if tile.weights[b] == 0.0:  # absent, whatever it holds: zero times an overflow would be NaN
-            for j in range(n_features):
-                tile.panels[(b // panel * n_features + j) * panel + b % panel] = 0.0
+    _clear_absent(rows, count, n_panels * panel, n_features, tile)
     return n_panels
 
 
 @jitted
-def load_listed(rows, first, numbers, at, count, n_panels, origin, tile):
-    """Rows first + numbers[at], ..., first + numbers[at + count - 1] into panels; the last one fills what is left.
+def load_ordered_tile(rows, first, count, origin, tile):
+    """The same in their order, which all rows of a tile have or none."""
+    if first >= rows.order.size:
+        return load_tile(rows, first, count, origin, tile)
+    panel, begin = panel_rows(tile.panels), first - first % ORDERED
+    n_panels = (count + panel - 1) // panel
+    load_listed(rows, begin, rows.order, first, count, n_panels, origin, tile)
+    fill(tile.top, n_panels * panel, nowhere(tile.top))
+    fill(tile.weights, n_panels * panel, 1.0)
+    for b in range(count if rows.weights.size else 0):
+        tile.weights[b] = rows.weights[begin + rows.order[first + b]]
+    _clear_absent(rows, count, n_panels * panel, origin.size, tile)
+    return n_panels
 
-    `numbers` are unsigned. Neither weights nor `tile.top` mean anything afterwards.
-    """
-    n_features, panel = origin.size, panel_rows(tile.panels)
-    address = rows.address + first * rows.row_stride
-    groups = _load_listed_groups(rows, address, numbers, at, count, n_panels * panel // WIDTH, origin, tile)
-    for b in range(groups * WIDTH, n_panels * panel):
-        row = address + np.int64(numbers[at + min(b, count - 1)]) * rows.row_stride
-        for j in range(n_features):
-            _load_double(row + j * rows.column_stride, rows.itemsize, tile.top, 0)
-            tile.panels[(b // panel * n_features + j) * panel + b % panel] = tile.top[0] - origin[j]
+
+@inlined
+def _clear_absent(rows, count, n_places, n_features, tile):
+    """Weights and features of places without a row, or whose row has no weight: zero times an overflow would be NaN."""
+    panel = panel_rows(tile.panels)
+    for b in range(count, n_places):
+        tile.weights[b] = 0.0
+    for b in range(0 if rows.weights.size else count, n_places):
+        if tile.weights[b] == 0.0:
+            for j in range(n_features):
+                tile.panels[(b // panel * n_features + j) * panel + b % panel] = 0.0
 
 
 # responsibilities -----------------------------------------------------------------------------------------------------
 
 
 @vectorised
-def normalise(v, n_panels, n_components, tile):
+def normalise(v, n_panels, n_components, tile, floor):
     """Half log-joints h_k into exp(h_k - top), whose squares over their sum are the responsibilities.
 
     Half, because the square root of a responsibility is what the second moments want on either side, and this way it
-    costs neither a square root nor a second exponential.
+    costs neither a square root nor a second exponential. It is zero where h_k - top is not above `floor`.
     """
     b, d, lanes = v.builder, v.doubles, range(PANEL_VECTORS)
+    floor = elementary.exp_floor(v, floor)
 
     def panel(p, likelihood, mass):
         row = b.mul(p, v.index(v.panel))
@@ -362,7 +393,8 @@ def normalise(v, n_panels, n_components, tile):
         def component(k, *totals):
             score = v.at(first, b.mul(k, v.index(v.panel)))
             exponentials = [
-                elementary.exp(v, v.subtract(h, greatest[c])) for c, h in enumerate(v.load_all(score, PANEL_VECTORS))
+                elementary.exp(v, v.subtract(h, greatest[c]), floor)
+                for c, h in enumerate(v.load_all(score, PANEL_VECTORS))
             ]
             for c in lanes:
                 v.store(exponentials[c], score, c * v.width)

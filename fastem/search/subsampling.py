@@ -40,6 +40,7 @@ def run_level(model: M, sample: Block, size: int, max_iter: int = MAX_PASSES, pr
     """
     rows, weights = sample
     part = ArraySource(rows[:size], None if weights is None else weights[:size])
+    part.remember_passes()
     tol = ERROR_SHARE * model.n_parameters / size
     fit = run_em(Fit(model.detached(), Gain(tol), previous=previous), part, max_iter=max_iter)
     if fit.interrupted:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fastem.kernels.memory import PassMemory
 from fastem.kernels.sampling import LARGEST_KEY
 from fastem.kernels.threads import serial_passes
 from fastem.sources.arrays import may_have_gaps, readable_in_place
@@ -85,6 +86,7 @@ class DaskSource:
     """
 
     in_memory = True
+    memory: PassMemory | None = None
     n_rows: int
     n_candidates: int
 
@@ -138,6 +140,9 @@ class DaskSource:
         sample_weight.check_length(int(sum(self.lengths)))
         ends = np.cumsum(self.lengths, dtype=int).tolist()
         return [sample_weight.of_rows(end - int(n), int(n)) for end, n in zip(ends, self.lengths, strict=True)]
+
+    def remember_passes(self) -> None:
+        """Nothing: the rows are elsewhere."""
 
     def blocks(self) -> Iterator[Block]:
         """All rows, in order: they come to the client, a partition at a time."""

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from fastem.kernels.memory import PassMemory
+
 Write = Callable[[np.ndarray, np.ndarray], None]  # of rows (n, D) and the results to fill (n, ...)
 
 
@@ -40,11 +42,18 @@ class Source(Protocol):
         Whether all rows are known to be in single precision. Those of a stream are not before they are `counted`.
     gaps : bool
         Whether numbers may be missing, which are NaN then. Those of a stream may before it is `counted`.
+    memory : PassMemory or None
+        What passes over all rows remember, if they do.
     """
 
     n_rows: int
     n_features: int
     in_memory: bool
+    memory: PassMemory | None
+
+    def remember_passes(self) -> None:
+        """Expect passes of models that change little from one to the next, over rows that are `counted`."""
+        ...
 
     @property
     def single(self) -> bool: ...
@@ -104,6 +113,12 @@ class Source(Protocol):
 
 class LocalSource(ABC):
     """What sources have in common whose rows this process reads."""
+
+    n_rows: int
+    memory: PassMemory | None = None
+
+    def remember_passes(self) -> None:
+        self.memory = PassMemory(self.n_rows)
 
     @abstractmethod
     def blocks(self) -> Iterable[Block]: ...

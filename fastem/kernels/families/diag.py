@@ -10,10 +10,15 @@ from typing import NamedTuple
 import numpy as np
 from llvmlite import ir
 
+from fastem.kernels.compilation import inlined
+from fastem.kernels.families.moves import rounding_of
+from fastem.kernels.pruning import taken
 from fastem.kernels.tiles import square_responsibilities
 from fastem.kernels.vectors import blocks
+from fastem.kernels.vectors.bounds import move_sums
 from fastem.kernels.vectors.simd import PANEL_VECTORS, Vectors, padded, vectorised
 
+padded_inline = inlined(padded)
 PAIR = 2  # components of a register block of the moments: each cell has two accumulators
 
 
@@ -84,6 +89,12 @@ def _deviations(v: Vectors, p, n_panels: ir.Value, tile, target: ir.Value) -> No
     v.blocks(n_components, PAIR, components)
 
 
+@inlined
+def _cell(k, block, moment, across):
+    """Where the sums of a component and four features begin, as `_deviations` lays them out."""
+    return (((k // PAIR * across + block) * 2 + moment) * PAIR + k % PAIR) * blocks.BLOCK
+
+
 class DiagParameters(NamedTuple):
     """A mixture as the kernel reads it; `of` makes one."""
 
@@ -117,7 +128,43 @@ class DiagParameters(NamedTuple):
     def auxiliary_size(self, capacity: int) -> int:
         return 0
 
+    # pruning ----------------------------------------------------------------------------------------------------------
+
+    def moved(self, before: "DiagParameters") -> tuple[np.ndarray, np.ndarray]:
+        shape = self.constants.size, self.origin.size
+        shifts = (self.means.astype(float) - before.means).reshape(shape) + (self.origin - before.origin)
+        scales = 2.0 * self.scales.astype(float).reshape(shape)
+        stretch = (scales / (2.0 * before.scales.reshape(shape))).min(axis=1)
+        return stretch, np.linalg.norm(scales * shifts, axis=1)
+
+    def rounding(self) -> tuple[np.ndarray, np.ndarray]:
+        norms = np.linalg.norm(2.0 * self.scales.reshape(self.constants.size, -1), axis=1)
+        return rounding_of(norms, np.linalg.norm(self.means.reshape(len(norms), -1), axis=1), self)
+
     # compiled ---------------------------------------------------------------------------------------------------------
+
+    def chosen(self, ids):
+        n_components = self.constants.size
+        if ids.size == n_components:
+            return self
+        return DiagParameters(
+            self.origin,
+            taken(self.means, n_components, ids),
+            taken(self.constants, n_components, ids),
+            taken(self.scales, n_components, ids),
+            taken(self.biases, n_components, ids),
+        )
+
+    def give_back(self, ids, part, statistics):
+        after, after_part = padded_inline(self.constants.size), padded_inline(ids.size)
+        across = (self.origin.size + blocks.BLOCK - 1) // blocks.BLOCK
+        for i in range(ids.size):
+            k = ids[i]
+            move_sums(part, i, statistics, k, 1)
+            for moment in range(2):
+                for block in range(across):
+                    first = after_part + _cell(i, block, moment, across)
+                    move_sums(part, first, statistics, after + _cell(k, block, moment, across), blocks.BLOCK)
 
     def log_joint(self, n_panels, tile):
         _score(self, n_panels, tile)

@@ -9,7 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastem.kernels.compilation import inlined
+from fastem.kernels.families.moves import least_stretch, rounding_of
+from fastem.kernels.pruning import taken
 from fastem.kernels.tiles import panel_rows
+from fastem.kernels.vectors.bounds import move_sums
 from fastem.kernels.vectors.deviations import (
     FEW,
     MANY_FEATURES,
@@ -20,9 +24,9 @@ from fastem.kernels.vectors.deviations import (
 )
 from fastem.kernels.vectors.outer import outer_products, outer_size, unpack_outer
 from fastem.kernels.vectors.simd import BLOCK_VECTORS, vectorised
-from fastem.kernels.vectors.whitening import BLOCK, pack, packed_offset, whiten_rows
+from fastem.kernels.vectors.whitening import BLOCK, pack, packed_offset, unpack, whiten_rows
 
-NEGLIGIBLE = 2.0**-27  # square root of a responsibility that no sum of ordinary size can see (2^-54)
+outer_size_inline = inlined(outer_size)
 PART = 128  # rows that meet one component after the other, and whose deviations from one mean are kept together
 
 
@@ -89,7 +93,6 @@ class FullParameters(NamedTuple):
     constants: np.ndarray  # (K,) half of log w_k + log det L_k - D/2 log 2 pi
     whiteners: np.ndarray  # (K * packed,) L_k / 2, see `whitening.pack`
     biases: np.ndarray  # (K * D,) -L_k mu_k / 2
-    negligible: float = NEGLIGIBLE  # rows that have less may be left out of the moments
 
     @classmethod
     def of(cls, origin, log_weights, means, whiteners):
@@ -113,14 +116,47 @@ class FullParameters(NamedTuple):
     def auxiliary_size(self, capacity: int) -> int:
         return min(capacity, PART) * (self.origin.size + 1)  # weighted deviations from one mean
 
+    # pruning ----------------------------------------------------------------------------------------------------------
+
+    def _factors(self) -> np.ndarray:
+        """L_k (K, D, D)."""
+        return 2.0 * unpack(self.whiteners.reshape(self.constants.size, -1), self.origin.size)
+
+    def moved(self, before: "FullParameters") -> tuple[np.ndarray, np.ndarray]:
+        factors, shape = self._factors(), (self.constants.size, self.origin.size)
+        shifts = (self.means.astype(float) - before.means).reshape(shape) + (self.origin - before.origin)
+        return least_stretch(factors, before._factors()), np.linalg.norm(factors @ shifts[:, :, None], axis=(1, 2))
+
+    def rounding(self) -> tuple[np.ndarray, np.ndarray]:
+        norms = np.linalg.norm(self._factors(), axis=(1, 2))
+        return rounding_of(norms, np.linalg.norm(self.means.reshape(len(norms), -1), axis=1), self)
+
     # compiled ---------------------------------------------------------------------------------------------------------
+
+    def chosen(self, ids):
+        n_components = self.constants.size
+        if ids.size == n_components:
+            return self
+        return FullParameters(
+            self.origin,
+            taken(self.means, n_components, ids),
+            taken(self.constants, n_components, ids),
+            taken(self.whiteners, n_components, ids),
+            taken(self.biases, n_components, ids),
+        )
+
+    def give_back(self, ids, part, statistics):
+        size = statistics.size // self.constants.size
+        for i in range(ids.size):
+            move_sums(part, i * size, statistics, ids[i] * size, size)
 
     def log_joint(self, n_panels, tile):
         _score(self, n_panels, tile)
 
     def accumulate(self, n_panels, tile, statistics):
         n_features, n_components = self.origin.size, self.constants.size
-        size, panel = statistics.size // n_components, panel_rows(tile.panels)
+        size, panel = outer_size_inline(n_features + 1), panel_rows(tile.panels)
+        deviations = tile.auxiliary  # taken out of the tuple here: that is counted, in memory that threads share
         for k in range(n_components):
             n_used, gather = n_panels * panel, False
             if n_features >= MANY_FEATURES:
@@ -136,4 +172,4 @@ class FullParameters(NamedTuple):
                 else:
                     count = copied_deviations(self, k, first // panel, count // panel, tile)
                 if count > 0:
-                    outer_products(tile.auxiliary, count, n_features + 1, statistics, k * size)
+                    outer_products(deviations, count, n_features + 1, statistics, k * size)

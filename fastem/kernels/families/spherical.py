@@ -8,9 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastem.kernels.compilation import inlined
+from fastem.kernels.families.moves import rounding_of
+from fastem.kernels.pruning import taken
 from fastem.kernels.tiles import square_responsibilities
 from fastem.kernels.vectors import blocks
+from fastem.kernels.vectors.bounds import move_sums
 from fastem.kernels.vectors.simd import padded, vectorised
+
+padded_inline = inlined(padded)
 
 
 @vectorised
@@ -67,7 +73,38 @@ class SphericalParameters(NamedTuple):
     def auxiliary_size(self, capacity: int) -> int:
         return capacity * self.constants.size  # squared distances
 
+    # pruning ----------------------------------------------------------------------------------------------------------
+
+    def moved(self, before: "SphericalParameters") -> tuple[np.ndarray, np.ndarray]:
+        shape, scales = (self.constants.size, self.origin.size), 2.0 * np.sqrt(self.precisions.astype(float))
+        shifts = (self.means.astype(float) - before.means).reshape(shape) + (self.origin - before.origin)
+        return scales / (2.0 * np.sqrt(before.precisions)), scales * np.linalg.norm(shifts, axis=1)
+
+    def rounding(self) -> tuple[np.ndarray, np.ndarray]:
+        norms = 2.0 * np.sqrt(self.precisions)
+        return rounding_of(norms, np.linalg.norm(self.means.reshape(len(norms), -1), axis=1), self)
+
     # compiled ---------------------------------------------------------------------------------------------------------
+
+    def chosen(self, ids):
+        n_components = self.constants.size
+        if ids.size == n_components:
+            return self
+        return SphericalParameters(
+            self.origin,
+            taken(self.means, n_components, ids),
+            taken(self.constants, n_components, ids),
+            taken(self.slopes, n_components, ids),
+            taken(self.norms, n_components, ids),
+            taken(self.precisions, n_components, ids),
+        )
+
+    def give_back(self, ids, part, statistics):
+        size, own = padded_inline(self.constants.size), padded_inline(ids.size)
+        for i in range(ids.size):
+            move_sums(part, i, statistics, ids[i], 1)
+            move_sums(part, own + i, statistics, size + ids[i], 1)
+        blocks.give_back_first_moments(ids, self.origin.size, part, 2 * own, statistics, 2 * size)
 
     def log_joint(self, n_panels, tile):
         _score(self, n_panels, tile)

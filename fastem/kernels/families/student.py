@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
-from fastem.kernels.families import full
 from fastem.kernels.vectors import blocks, elementary
 from fastem.kernels.vectors.simd import PANEL_VECTORS, WIDTH, Vectors, padded, vectorised
 
@@ -89,7 +88,7 @@ def _latent_sums(v: Vectors, p, n_panels: ir.Value, tile, counts: ir.Value, log_
                     totals[r] = v.add(totals[r], share)
                     totals[count + r] = v.fma(share, v.load(logs, at), totals[count + r])
                     scaled = v.multiply(exponential, v.sqrt(v.load(latent, at)))
-                    present = b.fcmp_ordered(">", exponential, v.constant(full.NEGLIGIBLE))
+                    present = b.fcmp_ordered(">", exponential, v.constant(0.0))  # else it may be zero times NaN
                     v.store(b.select(present, scaled, v.constant(0.0)), tile.scores, at)
             return totals
 
@@ -135,15 +134,13 @@ class StudentParameters(NamedTuple):
     def of(cls, gaussian, degrees_of_freedom, tails):
         """From a Gaussian mixture, nu_k (K,), and the log of what t has at the mean for what the Gaussian has (K,)."""
         n_features, constants = gaussian.origin.size, gaussian.constants
-        # A row far away has hardly a precision, and yet a share in the scatter: only responsibilities are negligible.
-        everything = {"negligible": 0.0} if isinstance(gaussian, full.FullParameters) else {}
         return cls(
             gaussian.origin,
             constants + 0.5 * tails,
             -4.0 / degrees_of_freedom,
             -0.25 * (degrees_of_freedom + n_features),
             (degrees_of_freedom + n_features) / degrees_of_freedom,
-            gaussian._replace(constants=np.zeros_like(constants), **everything),
+            gaussian._replace(constants=np.zeros_like(constants)),
         )
 
     def statistics_size(self) -> int:

@@ -10,11 +10,17 @@ from typing import NamedTuple
 import numpy as np
 from llvmlite import ir
 
+from fastem.kernels.compilation import inlined
+from fastem.kernels.families.moves import least_stretch, rounding_of
+from fastem.kernels.pruning import taken
 from fastem.kernels.tiles import square_responsibilities
 from fastem.kernels.vectors import blocks
+from fastem.kernels.vectors.bounds import move_sums
 from fastem.kernels.vectors.outer import add_outer_products, outer_offset, outer_size, unpack_outer
 from fastem.kernels.vectors.simd import BLOCK_VECTORS, PANEL_VECTORS, WIDTH, Vectors, padded, vectorised
-from fastem.kernels.vectors.whitening import BLOCK, pack, packed_offset, whiten_rows
+from fastem.kernels.vectors.whitening import BLOCK, pack, packed_offset, unpack, whiten_rows
+
+padded_inline, outer_inline = inlined(padded), inlined(outer_size)
 
 
 @vectorised
@@ -116,7 +122,49 @@ class TiedParameters(NamedTuple):
     def auxiliary_size(self, capacity: int) -> int:
         return capacity * self.origin.size  # whitened rows
 
+    # pruning ----------------------------------------------------------------------------------------------------------
+
+    def _factor(self) -> np.ndarray:
+        """L, (D, D)."""
+        return 2.0 * unpack(self.whitener, self.origin.size)
+
+    def moved(self, before: "TiedParameters") -> tuple[np.ndarray, np.ndarray]:
+        factor, factor_before, shape = self._factor(), before._factor(), (self.constants.size, self.origin.size)
+        means, means_before = (2.0 * each.means.astype(float).reshape(shape) for each in (self, before))
+        ratio = np.linalg.solve(factor_before.T, factor.T)  # (L' L^-1)^T
+        shifts = means - means_before @ ratio + (self.origin - before.origin) @ factor.T
+        stretch = least_stretch(factor[None], factor_before[None])
+        return np.repeat(stretch, len(means)), np.linalg.norm(shifts, axis=1)
+
+    def rounding(self) -> tuple[np.ndarray, np.ndarray]:
+        unit, _ = rounding_of(np.linalg.norm(self._factor())[None], np.zeros(1), self)
+        _, error = rounding_of(
+            np.ones(1), np.linalg.norm(2.0 * self.means.reshape(self.constants.size, -1), axis=1), self
+        )
+        return np.repeat(unit, len(error)), error
+
     # compiled ---------------------------------------------------------------------------------------------------------
+
+    def chosen(self, ids):
+        n_components = self.constants.size
+        if ids.size == n_components:
+            return self
+        return TiedParameters(
+            self.origin,
+            taken(self.means, n_components, ids),
+            taken(self.constants, n_components, ids),
+            taken(self.slopes, n_components, ids),
+            taken(self.norms, n_components, ids),
+            self.whitener,
+            self.with_scatter,
+        )
+
+    def give_back(self, ids, part, statistics):
+        size, own, scatter = padded_inline(self.constants.size), padded_inline(ids.size), outer_inline(self.origin.size)
+        for i in range(ids.size):
+            move_sums(part, i, statistics, ids[i], 1)
+        move_sums(part, own, statistics, size, scatter)
+        blocks.give_back_first_moments(ids, self.origin.size, part, own + scatter, statistics, size + scatter)
 
     def log_joint(self, n_panels, tile):
         _score(self, n_panels, tile)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from llvmlite import ir
 
+from fastem.kernels.compilation import inlined, jitted
+from fastem.kernels.vectors.bounds import move_sums
 from fastem.kernels.vectors.simd import BLOCK_VECTORS, F64, PANEL_VECTORS, WIDTH, Vectors
 
 BLOCK = 4  # components, and features, of a register block
@@ -193,6 +195,21 @@ def first_moments(v: Vectors, p, n_panels: ir.Value, tile, target: ir.Value) -> 
         v.blocks(n_features, BLOCK, features)
 
     v.blocks(n_components, BLOCK, components)
+
+
+@jitted
+def give_back_first_moments(ids, n_features, part, first, statistics, begin):
+    """Move those of some components, at part[first:], to those of all, at statistics[begin:]."""
+    across = (n_features + BLOCK - 1) // BLOCK
+    for i in range(ids.size):
+        for block in range(across):
+            move_sums(part, first + _cell(i, block, across), statistics, begin + _cell(ids[i], block, across), BLOCK)
+
+
+@inlined
+def _cell(k, block, across):
+    """Where the sums of a component and of a block of features begin."""
+    return ((k // BLOCK * across + block) * BLOCK + k % BLOCK) * BLOCK
 
 
 def unpack_first_moments(packed, n_components: int, n_features: int):

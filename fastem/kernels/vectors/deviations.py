@@ -7,15 +7,11 @@ of them from what is copied in the order of the tile, or every one of them where
 
 from llvmlite import ir
 
-from fastem.kernels.vectors.simd import F64, I64, PANEL_VECTORS, Vectors, vectorised
+from fastem.kernels.vectors.simd import I64, PANEL_VECTORS, Vectors, vectorised
 
 # Rows with a share are gathered if they are fewer than one in so many of a tile, and have so many features: a number
 # that is gathered costs more than one that is copied, and it must be multiplied with some others to be worth it.
 FEW, MANY_FEATURES = 3, 8
-
-
-def _threshold(v: Vectors, p) -> ir.Value:
-    return v.splat(p.negligible if v.real == F64 else v.builder.fptrunc(p.negligible, v.real))
 
 
 def _scores_of(v: Vectors, p, k: ir.Value, panel: ir.Value, tile) -> ir.Value:
@@ -26,12 +22,12 @@ def _scores_of(v: Vectors, p, k: ir.Value, panel: ir.Value, tile) -> ir.Value:
 
 def _responsible(v: Vectors, p, k: ir.Value, tile):
     """A function of a panel, which has a bit for each of its rows: has it a share in component k?"""
-    b, threshold = v.builder, _threshold(v, p)
+    b = v.builder
 
     def rows(panel):
         bits = v.index(0)
         for c, e in enumerate(v.load_all(_scores_of(v, p, k, panel, tile), PANEL_VECTORS)):
-            mask = b.bitcast(b.fcmp_ordered(">", e, threshold), ir.IntType(v.width))
+            mask = b.bitcast(b.fcmp_ordered(">", e, v.constant(0.0)), ir.IntType(v.width))
             bits = b.or_(bits, b.shl(b.zext(mask, I64), v.index(c * v.width)))
         return bits
 
@@ -46,7 +42,7 @@ def copied_deviations(v, p, k, first, n_panels, tile):
     """
     b, n_features = v.builder, v.size(p.origin)
     lanes = range(PANEL_VECTORS)
-    mean, threshold = v.at(p.means, b.mul(k, n_features)), _threshold(v, p)
+    mean = v.at(p.means, b.mul(k, n_features))
 
     def copy(i, written):
         panel = b.add(first, i)
@@ -73,7 +69,7 @@ def copied_deviations(v, p, k, first, n_panels, tile):
                 v.store(roots[c], v.at(target, b.mul(n_features, v.index(v.panel))), c * v.width)
             return (b.add(written, v.index(v.panel)),)
 
-        return v.when(v.any_above(greatest, threshold), (written,), write)
+        return v.when(v.any_above(greatest, v.constant(0.0)), (written,), write)
 
     (written,) = v.loop(n_panels, (v.index(0),), copy)
     return written

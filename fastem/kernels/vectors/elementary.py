@@ -63,14 +63,25 @@ def _horner(v: Vectors, coefficients: tuple[float, ...], x: ir.Value) -> ir.Valu
     return p
 
 
-def exp(v: Vectors, x: ir.Value) -> ir.Value:
-    """exp(x) for x <= 0, to 1 ulp; exactly zero where its square would soon underflow (-340, floats -43)."""
+def lowest_floor(v: Vectors) -> ir.Value:
+    """The square of exp would underflow soon below."""
+    return v.constant(EXP_FLOOR if v.real == F64 else EXP_FLOOR_SINGLE)
+
+
+def exp_floor(v: Vectors, floor: ir.Value) -> ir.Value:
+    """A floor for `exp` in every lane: this number, but not below the lowest."""
+    return v.maximum(v.splat(floor if v.real == F64 else v.builder.fptrunc(floor, v.real)), lowest_floor(v))
+
+
+def exp(v: Vectors, x: ir.Value, floor: ir.Value | None = None) -> ir.Value:
+    """exp(x) for x <= 0, to 1 ulp; exactly zero where x is not above a floor of `exp_floor`, by default the lowest."""
     builder = v.builder
+    floor = lowest_floor(v) if floor is None else floor
     if v.real == F64:
-        coefficients, rounding, floor, mantissa = EXP_COEFFICIENTS, ROUNDING, EXP_FLOOR, 52
+        coefficients, rounding, mantissa = EXP_COEFFICIENTS, ROUNDING, 52
         high, low = LN2_HIGH, LN2_LOW
     else:
-        coefficients, rounding, floor, mantissa = EXP_COEFFICIENTS_SINGLE, ROUNDING_SINGLE, EXP_FLOOR_SINGLE, 23
+        coefficients, rounding, mantissa = EXP_COEFFICIENTS_SINGLE, ROUNDING_SINGLE, 23
         high, low = LN2_HIGH_SINGLE, LN2_LOW_SINGLE
     shifted = v.fma(x, v.constant(LOG2_E), v.constant(rounding))
     n = v.subtract(shifted, v.constant(rounding))
@@ -80,7 +91,7 @@ def exp(v: Vectors, x: ir.Value) -> ir.Value:
     # nonsense, which is not chosen.
     exponent = builder.shl(builder.bitcast(shifted, v.integer_vector), v.integers(mantissa))
     y = builder.bitcast(builder.add(builder.bitcast(p, v.integer_vector), exponent), v.vector)
-    return builder.select(builder.fcmp_ordered(">", x, v.constant(floor)), y, v.constant(0.0))
+    return builder.select(builder.fcmp_ordered(">", x, floor), y, v.constant(0.0))
 
 
 def log(v: Vectors, x: ir.Value) -> ir.Value:

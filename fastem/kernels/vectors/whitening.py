@@ -19,6 +19,14 @@ def pack(factors: np.ndarray) -> np.ndarray:
     return np.where(below, factors[..., rows, columns], 0.0)
 
 
+def unpack(packed: np.ndarray, n_features: int) -> np.ndarray:
+    """What `pack` was given."""
+    rows, columns, below = _packed_places(n_features)
+    factors = np.zeros((*packed.shape[:-1], n_features, n_features))
+    factors[..., rows[below], columns[below]] = packed[..., below]
+    return factors
+
+
 @cache
 def _packed_places(n_features: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows and columns of the packed entries, and which of them are not above the diagonal, (size,) each."""
