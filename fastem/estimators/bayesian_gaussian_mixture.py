@@ -21,7 +21,7 @@ from fastem.families.bayesian_gaussian import BayesianGaussianMixtureModel, Prio
 from fastem.families.covariances import STRUCTURES, CovarianceStructure, names_with
 from fastem.families.covariances.structure import EPSILON, TINY
 from fastem.families.gaussian import FLOOR, OVERFLOW, SMALL, GaussianMixtureModel
-from fastem.search.bayesian_gaussian import BayesianGaussianSpace
+from fastem.search.bayesian_gaussian import BayesianGaussianSpace, expected_weight
 from fastem.search.initial_values import checked_array
 from fastem.search.partitions import blank_gaussian
 from fastem.search.search import Search
@@ -232,7 +232,7 @@ class BayesianGaussianMixture(BayesianGaussianAttributes, EllipticalMixin, TwinM
         shape = self.n_components, source.n_features
         gaussian = blank_gaussian(self._structure, *shape, self.reg_covar, self.arithmetic)
         blank = BayesianGaussianMixtureModel.blank(gaussian, self._prior(source))
-        space = BayesianGaussianSpace(blank, gaussian, source.n_candidates)
+        space = BayesianGaussianSpace(blank, gaussian, expected_weight(source))
         return Search(space, source, self.init_params, self.subsampling, random_state)
 
     def _prior(self, source: Source) -> Prior:

@@ -17,6 +17,8 @@ from fastem.search.space import SearchSpace
 from fastem.sources import Source
 from fastem.sources.labels import LabelledSource
 
+WEIGHED_ROWS = 4_096
+
 
 @dataclass(frozen=True)
 class SampledModel:
@@ -25,12 +27,12 @@ class SampledModel:
     Attributes
     ----------
     whole : BayesianGaussianMixtureModel
-    n_rows : float
-        All rows, which those of a sample stand for.
+    weight : float
+        Of all rows, which those of a sample stand for.
     """
 
     whole: BayesianGaussianMixtureModel
-    n_rows: float
+    weight: float
 
     bound_slack, repairs = np.inf, ()
 
@@ -51,11 +53,17 @@ class SampledModel:
     def e_step(self, source: Source) -> Statistics:
         """The statistics that all rows are expected to have, and the bound for each of them."""
         found, divergence = self.whole.e_step(source), self.whole.divergence
-        bound = (found.lower_bound + divergence) / found.weight - divergence / self.n_rows
-        return Statistics(bound, scaled(found.moments, self.n_rows / found.weight), found.scatter)
+        bound = (found.lower_bound + divergence) / found.weight - divergence / self.weight
+        return Statistics(bound, scaled(found.moments, self.weight / found.weight), found.scatter)
 
     def m_step(self, statistics: Statistics) -> "SampledModel":
         return replace(self, whole=self.whole.m_step(statistics))
+
+
+def expected_weight(source: Source) -> float:
+    """The weight of all rows, as far as a sample tells."""
+    weights = source.sample(WEIGHED_ROWS).weights
+    return source.n_candidates * (1.0 if weights is None else float(weights.mean()))
 
 
 def scaled(moments: Moments, factor: float) -> Moments:
@@ -70,15 +78,15 @@ class BayesianGaussianSpace(SearchSpace[Any]):
     blank : BayesianGaussianMixtureModel
     gaussian : GaussianMixtureModel
         A blank one: where to cut the rows into clusters, and how to move components, is looked for as for Gaussians.
-    n_rows : int
-        Of positive weight, in all.
+    weight : float
+        Of all rows.
     """
 
     max_trials, max_failures = GaussianSpace.max_trials, GaussianSpace.max_failures
 
-    def __init__(self, blank: BayesianGaussianMixtureModel, gaussian: GaussianMixtureModel, n_rows: int):
+    def __init__(self, blank: BayesianGaussianMixtureModel, gaussian: GaussianMixtureModel, weight: float):
         super().__init__(blank)
-        self.gaussian, self.n_rows = GaussianSpace(gaussian), float(n_rows)
+        self.gaussian, self.weight = GaussianSpace(gaussian), weight
 
     @property
     def n_seeding_parameters(self) -> int:
@@ -109,8 +117,8 @@ class BayesianGaussianSpace(SearchSpace[Any]):
     def _of_gaussian(self, model: GaussianMixtureModel) -> SampledModel:
         """The factors that rows make which have the moments of a mixture."""
         moments = Moments(model.weights, np.zeros_like(model.means), model.expected_second_moments)
-        whole = self._of(scaled(moments, self.n_rows), model.means)
-        return SampledModel(replace(whole, arithmetic="float64"), self.n_rows)
+        whole = self._of(scaled(moments, self.weight), model.means)
+        return SampledModel(replace(whole, arithmetic="float64"), self.weight)
 
     def _of(self, moments: Moments, means: np.ndarray) -> BayesianGaussianMixtureModel:
         return replace(self.blank, means=means).m_step(Statistics(np.nan, moments))

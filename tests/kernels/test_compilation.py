@@ -88,7 +88,7 @@ from fastem.kernels.families.diag import DiagParameters
 parameters = DiagParameters.of(np.zeros(2), np.zeros(1), np.ones((1, 2)), np.ones((1, 2)))
 for threads.PARALLEL_WORK in (2**62, 0):
     accumulated(parameters, [(np.ones((300, 2)), None)])
-functions = passes.fused_lanes, threads._run_shares, threads._loop
+functions = passes.fused_lanes, threads.run_shares, threads._loop
 print(*[sum(function.stats.cache_hits.values()) for function in functions])
 """
 

@@ -185,14 +185,14 @@ def test_uncertainty_of_rows(faithful):
     assert_allclose(display.uncertainty, expected)
     sizes = np.concatenate([points.get_sizes() for points in display.ax_.collections])
     assert_allclose(sizes.max() - sizes.min(), 84 * (expected.max() - expected.min()))
-    assert display.rows.caption == "272 rows"
+    assert display.caption == "272 rows"
 
 
 def test_uncertainty_of_other_families():
     rows = np.random.default_rng(0).integers(2, size=(6_000, 5))
     mixture = BernoulliMixture(2, random_state=0, max_iter=5, tol=1).fit(rows)
     display = ResponsibilityDisplay.from_estimator(mixture, rows)
-    assert display.rows.caption == "5,000 of 6,000 rows, at random"
+    assert display.caption == "5,000 of 6,000 rows, at random"
     assert display.ax_.get_xlabel() == "uncertainty"
 
 
