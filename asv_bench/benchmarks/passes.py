@@ -81,6 +81,29 @@ class PassOnOneThread(Pass):
         write("cloud", FEW_ROWS)
 
 
+class Gaps(_OnThreads):
+    """Rows of which one in twenty lacks its number in each of three features."""
+
+    params = KINDS
+    param_names = ("covariance",)
+
+    def setup_cache(self):
+        write("cloud", FEW_ROWS)
+
+    def setup(self, kind):
+        super().setup()
+        rows, size = read("cloud", FEW_ROWS).copy(), SIZES[FEW_ROWS]
+        for feature in range(3):
+            rows[7 * feature :: 20, feature] = float("nan")
+        self.run = one_pass(fitter(public("GaussianMixture"), kind, size, rows, 1, missing="em")(), rows)
+        self.flops = USEFUL_FLOPS[kind](*size)
+
+    def track_matrix_products(self, kind):
+        return in_products_of_as_many_flops(self.run, self.flops)
+
+    track_matrix_products.unit = in_products_of_as_many_flops.unit
+
+
 class ManyComponents(_OnThreads):
     """Rows of clusters, means at some of the rows: what is far away may be left out of sums and of products."""
 

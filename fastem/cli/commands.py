@@ -7,7 +7,7 @@ import click
 
 import fastem
 from fastem.cli.fitting import fit, select
-from fastem.cli.using import info, plot, predict, sample, score
+from fastem.cli.using import impute, info, plot, predict, sample, score
 from fastem.cli.warming import completion, warm_up
 
 FAILURE = 2
@@ -54,5 +54,5 @@ def program() -> None:
     """Fit mixture models to tables of numbers."""
 
 
-for command in (fit, select, predict, score, sample, plot, info, warm_up, completion):
+for command in (fit, select, predict, impute, score, sample, plot, info, warm_up, completion):
     program.add_command(command)

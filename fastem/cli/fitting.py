@@ -50,6 +50,13 @@ from fastem.cli import options
     help="How to start.",
 )
 @click.option(
+    "--missing",
+    type=click.Choice(["error", "em"]),
+    default="error",
+    show_default=True,
+    help="What an empty cell or NaN is: an error, or a number that is missing at random.",
+)
+@click.option(
     "--checkpoint",
     type=click.Path(),
     help="Keep the state of the fit in this file; the same command goes on from there.",

@@ -1,4 +1,4 @@
-"""What a fitted model is used for: `fastem predict`, `score`, `sample`, `plot` and `info`."""
+"""What a fitted model is used for: `fastem predict`, `impute`, `score`, `sample`, `plot` and `info`."""
 
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,30 @@ def predict(
     Labels count from 0. MODEL is a file that `fastem fit -o` has written. Text files get one line for each row of DATA.
     """
     _write_rows(model, data, output, "predict_proba" if probabilities else "predict", (weights, separator, decimal))
+
+
+@click.command()
+@click.argument("model", type=options.FILE)
+@click.argument("data", type=options.DATA)
+@output
+@click.option("--seed", type=options.SEEDS, help="Fill in draws with this seed, not what is to be expected.")
+@click.option("--weights", metavar="COLUMN", help="Column of row weights in DATA, to be left out.")
+@options.threads
+@options.text_layout
+def impute(
+    model: Path,
+    data: str,
+    output: Path,
+    seed: int | None,
+    weights: str | None,
+    separator: str | None,
+    decimal: str,
+) -> None:
+    """Fill in the numbers that are missing in DATA: empty cells, NA, nan, nulls.
+
+    Measurements and counts get their conditional mean, levels the most probable one; with --seed a draw.
+    """
+    _write_rows(model, data, output, "impute", (weights, separator, decimal), random_state=seed)
 
 
 @click.command()
@@ -155,7 +179,9 @@ def _tell(answer: dict[str, Any], *, as_json: bool) -> None:
         )
 
 
-def _write_rows(model: Path, data: str, output: Path, method: str, layout: tuple[str | None, str | None, str]) -> None:
+def _write_rows(
+    model: Path, data: str, output: Path, method: str, layout: tuple[str | None, str | None, str], **settings: Any
+) -> None:
     """What a method returns for each row."""
     options.check_output(output, model, data)
     write = options.writer_of(output)
@@ -164,8 +190,12 @@ def _write_rows(model: Path, data: str, output: Path, method: str, layout: tuple
 
     mixture = fastem.load(model)
     if not hasattr(mixture, method):
-        what = {"predict_proba": "probabilities of components", "score_samples": "densities"}.get(method, "labels")
+        what = {
+            "predict_proba": "probabilities of components",
+            "score_samples": "densities",
+            "impute": "imputation",
+        }.get(method, "labels")
         raise ValueError(f"{model}: a {type(mixture).__name__} has no {what}")
-    answer = getattr(mixture, method)(data_of(data, *layout).rows)
+    answer = getattr(mixture, method)(data_of(data, *layout).rows, **settings)
     with options.opened(output) as file:
         write(file, answer)

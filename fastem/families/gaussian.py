@@ -11,12 +11,12 @@ from fastem.families.cached import cached_property
 from fastem.families.checks import check_arrays, rows_and_columns
 from fastem.families.covariances import EPSILON, TINY, CovarianceStructure, Moments, Scatter
 from fastem.families.ellipses import Ellipses
+from fastem.families.incomplete import Components
 from fastem.families.model import FEW_ROWS, LikelihoodModel, sums_over
 from fastem.kernels import passes
 from fastem.kernels.accumulation import in_single_precision
 from fastem.kernels.assignments import LIKELIHOOD, SOFT, Assignment
 from fastem.kernels.draws import draw_rows
-from fastem.kernels.incomplete import Matrices
 from fastem.sources import Source
 
 EMPTY = 1e-13  # share of the rows below which a component has no row to itself: its sums are rounding
@@ -183,9 +183,8 @@ class GaussianMixtureModel(LikelihoodModel):
         """The same of rows of which numbers are missing: the moments are expected ones."""
         structure, unknown = self.structure, self.detached()
         complete, others = unknown._sums_with_gaps(source, assignment)
-        found = structure.of_matrix_moments(
-            Moments(*self._matrices.unpack(others[passes.HEADER :], self.n_components)), self.means
-        )
+        sums = self._components.matrices.unpack(others[passes.HEADER :], self.n_components)
+        found = structure.of_matrix_moments(Moments(*sums), self.means)
         if complete[2] > 0:
             ordinary, _ = structure.moments(complete[passes.HEADER :], self.origin, self.means, None)
             found = structure.joined(ordinary, found, self.means) if others[2] > 0 else ordinary
@@ -195,17 +194,17 @@ class GaussianMixtureModel(LikelihoodModel):
     def _sums_with_gaps(self, source: Source, assignment: Assignment) -> tuple[np.ndarray, np.ndarray]:
         """What a pass adds up of the complete rows and of the others."""
         parameters = self._as_kernels_read()
-        add_up = partial(incomplete.sums_with_gaps, parameters, self._matrices, assignment=assignment)
+        add_up = partial(incomplete.sums_with_gaps, parameters, self._components, assignment=assignment)
         sums = source.total(add_up)
         complete, others = np.split(sums, [passes.HEADER + parameters.statistics_size()])
         return complete, others
 
     @cached_property
-    def _matrices(self) -> Matrices:
+    def _components(self) -> Components:
         with np.errstate(divide="ignore"):
             log_weights = np.log(self.weights)
         covariances = self.structure.as_matrices(self.covariances, *self.means.shape)
-        return Matrices.of(log_weights, self.means, covariances)
+        return Components(log_weights, self.means, covariances, self.arithmetic)
 
     def log_likelihood(self, source: Source) -> tuple[float, float]:
         if not source.gaps:
@@ -214,18 +213,17 @@ class GaussianMixtureModel(LikelihoodModel):
         return float(complete[0] + complete[1] + others[0] + others[1]), float(complete[2] + others[2])
 
     def evaluate_with_gaps(self, rows: np.ndarray, **outputs: np.ndarray) -> None:
-        incomplete.evaluate(self._matrices, self.evaluate, rows, **outputs)
+        incomplete.evaluate(self._components, self.evaluate, rows, **outputs)
 
     def completed(self, rows: np.ndarray) -> np.ndarray:
         """Rows (n, D) with the conditional means of the numbers that are missing."""
-        return incomplete.completed(self._matrices, rows)
+        return incomplete.completed(self._components, rows)
 
     def drawn(self, rows: np.ndarray, random_state: np.random.RandomState) -> np.ndarray:
         """Rows (n, D) with draws from the conditional distribution of the numbers that are missing."""
         shares = np.empty((len(rows), self.n_components))
         self.evaluate_with_gaps(rows, responsibilities=shares)
-        covariances = self.structure.as_matrices(self.covariances, *self.means.shape)
-        return incomplete.drawn(self.means, covariances, shares, rows, random_state)
+        return incomplete.drawn(self._components, shares, rows, random_state)
 
     def sample(self, n_samples: int, random_state: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
         """Rows (n, D) and their components (n,), component after component."""

@@ -64,6 +64,19 @@ class Matrices(NamedTuple):
     def n_features(self) -> int:
         return self.means.size // self.log_weights.size
 
+    @property
+    def size(self) -> int:
+        """How many sums there are of a row's moments."""
+        return self.log_weights.size * (1 + self.n_features + self.n_features**2)
+
+    def pack(self, counts: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """The sums that `unpack` takes apart."""
+        size, n_features, n_components = self.log_weights.size, self.n_features, len(counts)
+        sums = np.zeros((1 + n_features + n_features**2, size))
+        sums[0, :n_components], sums[1 : 1 + n_features, :n_components] = counts, first.T
+        sums[1 + n_features :, :n_components] = np.tril(second).reshape(n_components, -1).T
+        return sums.ravel()
+
     def unpack(self, sums: np.ndarray, n_components: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sums of r (K,), of r E[x - mu] (K, D) and of r E[(x - mu) (x - mu)^T] (K, D, D)."""
         size, n_features = self.log_weights.size, self.n_features
@@ -105,12 +118,11 @@ def added(
 
     What else is wanted of the rows is written.
     """
-    size, n_features = parameters.log_weights.size, parameters.n_features
-    n_sums = HEADER + size * (1 + n_features + n_features**2)
+    n_sums = HEADER + parameters.size
     n_groups = len(rows.starts) - 1
     lanes = aligned_zeros(max(1, min(lane_count(n_sums), n_groups)), n_sums)
     arguments = rows, parameters, assignment, wanted or Wanted(), lanes
-    run(_lanes, arguments, len(lanes), rows.rows.size * size)
+    run(_lanes, arguments, len(lanes), rows.rows.size * parameters.log_weights.size)
     return np.add.reduce(lanes)  # in order
 
 

@@ -125,3 +125,19 @@ def test_every_command_has_help(run, command):
     code, out, err = run(command, "--help")
     assert (code, err) == (0, [])
     assert out.startswith("Usage: fastem")
+
+
+def test_impute(run, tmp_path):
+    path, filled = tmp_path / "gaps.csv", tmp_path / "filled.npy"
+    rows = np.loadtxt(FAITHFUL, delimiter=",", skiprows=1)
+    rows[::7, 0] = np.nan
+    lines = [",".join("" if np.isnan(number) else repr(float(number)) for number in row) for row in rows]
+    path.write_text("\n".join(["eruptions,waiting", *lines]))
+    assert_fails(run("fit", path, "-k", 2, "-o", tmp_path / "model"), "the cell is empty")
+    code, _, err = run("fit", path, "-k", 2, "--missing", "em", "-o", tmp_path / "model")
+    assert (code, err) == (0, [])
+    mixture = fastem.load(tmp_path / "model")
+    assert run("impute", tmp_path / "model", path, "-o", filled)[0] == 0
+    assert_array_equal(np.load(filled), mixture.impute(rows))
+    assert run("impute", tmp_path / "model", path, "-o", filled, "--seed", 3)[0] == 0
+    assert_array_equal(np.load(filled), mixture.impute(rows, random_state=3))

@@ -15,6 +15,7 @@ import fastem
 from fastem import Chunks, GaussianMixture, Table
 from fastem.families import incomplete
 from fastem.inference import standard_errors
+from fastem.kernels import gaps
 from fastem.kernels.threads import serial_passes
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
@@ -50,7 +51,9 @@ def assert_same_bits(one, other):
 
 @unfinished
 @every_structure
-def test_iterations_are_those_of_em_row_by_row(structure):
+@pytest.mark.parametrize("many", [10, 10**9], ids=["passes of patterns", "rare patterns"])
+def test_iterations_are_those_of_em_row_by_row(structure, many, monkeypatch):
+    monkeypatch.setattr(incomplete, "MANY", many)
     rows, weights, means, _ = rows_of_gaussians(200, 4, 3, share=0.2)
     sample_weight = np.random.default_rng(1).integers(0, 4, size=len(rows)).astype(float)
     mixture = GaussianMixture(
@@ -206,7 +209,8 @@ def test_complete_rows_are_fitted_as_without_the_option(structure):
 @pytest.mark.parametrize("structure", ["full", "tied"])
 def test_bits_do_not_depend_on_where_rows_come_from(structure, tmp_path, monkeypatch):
     monkeypatch.setattr(incomplete, "SORTED_NUMBERS", 1_024 * 3)
-    monkeypatch.setattr(incomplete, "PIECE", 999)
+    monkeypatch.setattr(incomplete, "MANY", 300)
+    monkeypatch.setattr(gaps, "PIECE_NUMBERS", 3 * 300)
     rows, *_ = rows_of_gaussians(5_000, 3, 2, share=0.2)
     frame = pd.DataFrame(rows, columns=["a", "b", "c"])
     frame.to_parquet(tmp_path / "rows.parquet")
