@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastem.kernels.assignments import SOFT, STOCHASTIC, Assignment
-from fastem.kernels.passes import HEADER, STRIPE, Kernel, Scores, fused_lanes, score_lanes
-from fastem.kernels.pruning import NOTHING, Bounds
+from fastem.kernels.passes import HEADER, STRIPE, Kernel, Scores, fused_lanes, pruned_lanes, score_lanes
+from fastem.kernels.pruning import Bounds
 from fastem.kernels.threads import run
 from fastem.kernels.tiles import ORDERED, Rows, tile_rows
 from fastem.kernels.vectors.memory import aligned_zeros
@@ -72,10 +72,10 @@ def accumulated(
             blocks, assignment = chain((filled,), blocks), assignment.of_part(filled[0][0])
     if memory is None:
         auxiliary = parameters.auxiliary_size(tile_rows(parameters.constants.size))
-        return summed(fused_lanes, parameters, blocks, auxiliary, assignment, NOTHING)
+        return summed(fused_lanes, parameters, blocks, auxiliary, assignment)
     auxiliary = parameters.auxiliary_size(memory.capacity)
     with memory.pass_with(parameters) as bounds:
-        sums = summed(fused_lanes, parameters, blocks, auxiliary, assignment, bounds, order=memory)
+        sums = summed(pruned_lanes, parameters, blocks, auxiliary, assignment, bounds, order=memory)
     memory.learn(float(sums[3]))
     return sums
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numba import types
-from numba.extending import overload, overload_method
+from numba.extending import overload_method
 
 from fastem.kernels.assignments import (
     HARD,
@@ -111,23 +111,19 @@ def tiles_of(stripe, first_tile, n_tiles):
 
 
 @jitted
-def fused_lanes(rows, parameters, auxiliary, assignment, bounds, statistics, begin, end):
+def fused_lanes(rows, parameters, auxiliary, assignment, statistics, begin, end):
     """Add the share of lanes begin, ..., end - 1 in a block to `statistics` (lanes, HEADER + size).
 
-    `rows` are `tiles.Rows`, `parameters` those of a kernel, `assignment` is an `assignments.Assignment`, `bounds` are
-    `pruning.Bounds`. All tiles but the last of a pass are full.
+    `rows` are `tiles.Rows`, `parameters` those of a kernel, `assignment` is an `assignments.Assignment`. All tiles but
+    the last of a pass are full.
     """
     n_components, capacity = parameters.constants.size, rows.capacity
     tile = new_tile(capacity, auxiliary, parameters)
-    room = new_room(n_components, bounds, statistics.shape[1] - HEADER)
-    n_tiles, ordered = (rows.count + capacity - 1) // capacity, rows.order.size > 0
+    n_tiles = (rows.count + capacity - 1) // capacity
     for lane in range(begin, end):
         total = statistics[lane]
         for stripe in stripes_of(lane, statistics.shape[0], rows.first_tile, n_tiles):
             for t in tiles_of(stripe, rows.first_tile, n_tiles):
-                if ordered:
-                    add_ordered(rows, t, parameters, tile, assignment, bounds, room, total)
-                    continue
                 count = min(capacity, rows.count - t * capacity)
                 n_panels = load_tile(rows, t * capacity, count, parameters.origin, tile)
                 parameters.log_joint(n_panels, tile)
@@ -140,19 +136,19 @@ def fused_lanes(rows, parameters, auxiliary, assignment, bounds, statistics, beg
                     parameters.accumulate(n_panels, tile, total[HEADER:])
 
 
-def add_ordered(rows, t, parameters, tile, assignment, bounds, room, total):
-    """Add tile t of rows in their order to `total` as `fused_lanes` does, for a kernel that can be pruned. Compiled."""
+@jitted
+def pruned_lanes(rows, parameters, auxiliary, assignment, bounds, statistics, begin, end):
+    """The same for rows in an order and a kernel that is `pruning.Prunable`; `bounds` are `pruning.Bounds`.
 
-
-@overload(add_ordered)
-def _add_ordered(rows, t, parameters, tile, assignment, bounds, room, total):
-    if hasattr(parameters.instance_class, "chosen"):
-        return _add_pruned
-    return lambda rows, t, parameters, tile, assignment, bounds, room, total: None
-
-
-def _add_pruned(rows, t, parameters, tile, assignment, bounds, room, total):
-    add_pruned(rows, t, parameters, tile, assignment, bounds, room, total)
+    An entry of its own: it takes three times as long to compile, and only passes with many components want it.
+    """
+    tile = new_tile(rows.capacity, auxiliary, parameters)
+    room = new_room(parameters.constants.size, bounds, statistics.shape[1] - HEADER)
+    n_tiles = (rows.count + rows.capacity - 1) // rows.capacity
+    for lane in range(begin, end):
+        for stripe in stripes_of(lane, statistics.shape[0], rows.first_tile, n_tiles):
+            for t in tiles_of(stripe, rows.first_tile, n_tiles):
+                add_pruned(rows, t, parameters, tile, assignment, bounds, room, statistics[lane])
 
 
 @jitted
