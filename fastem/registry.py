@@ -4,7 +4,7 @@ import os
 import sys
 import warnings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # The estimators and their modules; also the only classes that a model file may name.
 ESTIMATORS = {

@@ -2,6 +2,7 @@
 
 import doctest
 import inspect
+import re
 import shutil
 from pathlib import Path
 
@@ -28,3 +29,11 @@ def test_the_examples_of_a_docstring_run(name, tmp_path, monkeypatch):
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
     for example in doctest.DocTestFinder().find(thing, name, module=inspect.getmodule(thing)):
         assert runner.run(example).failed == 0, example.name
+
+
+def test_the_version_is_everywhere_the_same():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    latest, date = re.findall(r"^## \[([\d.]+)\] - ([\d-]+)$", changelog, re.MULTILINE)[0]
+    assert latest == fastem.__version__
+    assert f'version: {latest}\ndate-released: "{date}"' in citation
