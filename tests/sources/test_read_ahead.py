@@ -62,8 +62,17 @@ def test_no_thread_survives_a_failed_fit():
     assert not threads()
 
 
+@pytest.fixture
+def heard():
+    """Ctrl-C interrupts, also in a process that was started in the background, where it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 @pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.usefixtures("heard")
 def test_no_thread_survives_ctrl_c_while_it_starts(monkeypatch, moment):
     start = threading.Thread.start
 
